@@ -42,7 +42,7 @@ class Encoding(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """One tensor of a model. name: as in torch's state_dict. dtype: safetensors name (F32, I64…)."""
+    """One tensor of a model. name: as in torch's state_dict. dtype: as safetensors says (F32, I64)."""
 
     name: str
     dtype: str
@@ -60,7 +60,7 @@ class UpdateHeader:
     encoding: Encoding
 
 
-# --- what the contract says; the meaning of each field is in IFederation.sol, whose order these keep ---
+# --- what the contract says: IFederation.sol says what each field means; the order is the same ---
 
 
 class Role(enum.IntFlag):
@@ -149,7 +149,7 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Genesis:
-    """`IFederation.Genesis`: roots of the manifest (always one raw block) and of the genesis model."""
+    """`IFederation.Genesis`: roots of the manifest (one raw block) and of the genesis model."""
 
     manifest: Root
     model: Root
@@ -270,10 +270,12 @@ class UpdateRecord:
 
     @property
     def window(self) -> int:
+        """Id of the window it is in."""
         return self.id // 16
 
     @property
     def index(self) -> int:
+        """Its place in the window, from 0."""
         return self.id % 16
 
 
