@@ -42,7 +42,7 @@ class Encoding(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """One tensor of a model. name: as in torch's state_dict. dtype: as safetensors says (F32, I64)."""
+    """One tensor of a model. name: as in torch's state_dict. dtype: a safetensors name."""
 
     name: str
     dtype: str
