@@ -1,0 +1,150 @@
+"""Amounts, times and sizes as people write and read them; exact integers on the inside."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Final
+
+WEI_PER_ETHER: Final = 10**18
+
+_MONEY: Final[Mapping[str, int]] = {
+    "wei": 1,
+    "kwei": 10**3,
+    "mwei": 10**6,
+    "gwei": 10**9,
+    "ether": WEI_PER_ETHER,
+    "eth": WEI_PER_ETHER,
+}
+_TIME: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1),
+    **dict.fromkeys(("m", "min", "minute", "minutes"), 60),
+    **dict.fromkeys(("h", "hour", "hours"), 3600),
+    **dict.fromkeys(("d", "day", "days"), 86400),
+}
+_SIZE: Final[Mapping[str, int]] = {
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "kib": 1 << 10,
+    "mib": 1 << 20,
+    "gib": 1 << 30,
+}
+_QUANTITY = re.compile(r"([+-]?[0-9][0-9_]*(?:\.[0-9]+)?)\s*([A-Za-z]+)")
+
+
+def parse_money(text: str) -> int:
+    """Read "0.1 ether", "20 gwei" or "5 wei" as wei. Raises ValueError saying what is allowed."""
+    return _parse(text, _MONEY, "an amount with a unit, such as '0.1 ether', '20 gwei' or '5 wei'")
+
+
+def parse_rate(text: str) -> int:
+    """Read "0.36 ether/hour" as wei a second, rounded down. Raises ValueError."""
+    amount, slash, period = text.partition("/")
+    per = _TIME.get(period.strip().lower())
+    if not slash or per is None:
+        raise ValueError("an amount for a time, such as '0.01 ether/hour' or '5 gwei/s'")
+    return parse_money(amount) // per
+
+
+def parse_duration(text: str) -> int:
+    """Read "90s", "15min", "1.5h" or "7 days" as seconds. Raises ValueError."""
+    return _parse(text, _TIME, "a time in whole seconds, such as '90s', '15min', '2h' or '7 days'")
+
+
+def parse_size(text: str) -> int:
+    """Read "200 kB" or "1 MiB" as bytes. Raises ValueError."""
+    return _parse(text, _SIZE, "a size, such as '200 kB' or '1 MiB'")
+
+
+def _parse(text: str, units: Mapping[str, int], wanted: str) -> int:
+    match = _QUANTITY.fullmatch(text.strip())
+    if match is None or match[2].lower() not in units:
+        raise ValueError(wanted)
+    try:
+        value = Decimal(match[1].replace("_", "")) * units[match[2].lower()]
+        whole = int(value)
+    except (InvalidOperation, OverflowError):
+        raise ValueError(wanted) from None
+    if whole != value:
+        raise ValueError(wanted)
+    return whole
+
+
+def format_money(wei: int) -> str:
+    """Write an amount of the chain's currency: "1.25 ether", "20 gwei", "0 ether"; at most six
+    digits behind the point, rounded toward zero."""
+    if wei == 0:
+        return "0 ether"
+    for name in ("ether", "gwei"):
+        # A thousandth of the unit is the least that reads well in it.
+        if abs(wei) * 1000 >= _MONEY[name]:
+            return f"{_decimal(wei, _MONEY[name])} {name}"
+    return f"{wei:,} wei"
+
+
+def _decimal(value: int, unit: int) -> str:
+    whole, rest = divmod(abs(value), unit)
+    digits = f"{rest * 10**6 // unit:06d}".rstrip("0")
+    return ("-" if value < 0 else "") + f"{whole:,}" + (f".{digits}" if digits else "")
+
+
+def format_duration(seconds: float) -> str:
+    """Write a length of time in its two largest units: "2 days 3 h", "4 min 10 s", "0 s"."""
+    rest = round(abs(seconds))
+    parts = []
+    for name, size in (("days", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {'day' if (name, count) == ('days', 1) else name}")
+        elif parts:
+            break
+    return " ".join(parts[:2]) or "0 s"
+
+
+def format_when(at_s: float, now_s: float) -> str:
+    """Write a time relative to now: "in 4 min 10 s", "2 days 3 h ago", "now"."""
+    distance = at_s - now_s
+    if abs(distance) < 1:
+        return "now"
+    text = format_duration(distance)
+    return f"in {text}" if distance > 0 else f"{text} ago"
+
+
+def format_utc(at_s: float) -> str:
+    """Write a time as RFC 3339 in UTC, to the second."""
+    moment = dt.datetime.fromtimestamp(at_s, tz=dt.UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def format_size(count: int) -> str:
+    """Write a number of bytes: "812 B", "1.4 MB"."""
+    value, name = float(count), "B"
+    for larger in ("kB", "MB", "GB"):
+        if round(value, 1) < 1000:
+            break
+        value, name = value / 1000, larger
+    return f"{count} B" if name == "B" else f"{value:.1f} {name}"
+
+
+def format_bps(bps: int) -> str:
+    """Write basis points with a proper minus sign and grouped digits: "7,210 bps"."""
+    return f"{signed(bps)} bps"
+
+
+def signed(value: int) -> str:
+    """Write an integer with grouped digits and a proper minus sign."""
+    return f"{value:,}".replace("-", "\N{MINUS SIGN}")
+
+
+def format_ppm(ppm: int, digits: int = 1) -> str:
+    """Write parts per million as percent: "12.5 %"."""
+    return f"{ppm / 10_000:.{digits}f} %"
+
+
+def shorten(address: str) -> str:
+    """Write an address as its first six and last four characters: "0x12ab…89ef"."""
+    return address if len(address) <= 12 else f"{address[:6]}…{address[-4:]}"
