@@ -3,6 +3,7 @@
     BaflError
     ├── UsageError               wrong arguments or settings                (exit 2)
     │   ├── SettingsError        a TOML or an environment that is wrong; lists every mistake
+    │   ├── TaskError            a task that is unknown or breaks what it promises (tasks/)
     │   └── KeystoreError        a keystore that is missing, unreadable or locked
     ├── RefusedError             what was asked for is not allowed          (exit 1)
     │   ├── PayloadError         a payload that breaks the format (codec/)
@@ -11,6 +12,7 @@
     │   ├── ContractRefusal      the contract said no, decoded (chain/)
     │   └── AuditError           a history that does not replay
     └── OutsideError             the outside world is not as it should be   (exit 3)
+        ├── DataError            a data set that is missing, or other than expected (data/)
         ├── ChainError           RPC unreachable, wrong chain, no contract, no funds (chain/)
         ├── StoreError           a store that does not answer or lies (store/)
         └── DevnetError          Anvil or Kubo could not be started (devnet/)
@@ -35,6 +37,10 @@ class UsageError(BaflError):
 
 class SettingsError(UsageError):
     """Settings that are wrong; the message lists every mistake."""
+
+
+class TaskError(UsageError):
+    """A task that is unknown, wrongly set up, or that breaks what it promises (tasks/)."""
 
 
 class KeystoreError(UsageError):
@@ -71,6 +77,10 @@ class OutsideError(BaflError):
     """The outside world is not as it should be."""
 
     exit_code = 3
+
+
+class DataError(OutsideError):
+    """A data set that is missing, cannot be fetched, or is other than expected (data/)."""
 
 
 class ChainError(OutsideError):

@@ -1,0 +1,47 @@
+"""The numbers of judging, in one place; `docs/protocol.md` says why each is what it is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+BPS: Final = 10_000
+"""One, in scores: basis points."""
+
+LOSS_OFFSET: Final = 0.05
+"""Share of the genesis model's loss added to every loss, so that ratios stay calm near zero."""
+
+LOSS_CEILING: Final = 1e6
+"""What a loss that is not finite, or larger still, counts as."""
+
+DISQUALIFIED_BELOW: Final = -5_000
+"""An update that scores less *alone* triples the loss: it takes no part in marginals."""
+
+MARGINAL_MIN: Final = -4_990
+MARGINAL_MAX: Final = 9_990
+"""Range of the score of an update that is not disqualified; below it lie only the disqualified."""
+
+ALONE_MIN: Final = -10_000
+ALONE_MAX: Final = -5_010
+"""Range of the score of a disqualified update."""
+
+ROUNDING: Final = 10
+"""Revealed scores are multiples of this, so that crafted updates learn less of a hold-out."""
+
+KEEP_EPSILON: Final = 0.5
+"""The keep vote allows (1 + this) times the smallest loss. Measured: `benchmarks/judging`."""
+
+UNAVAILABLE_OR_COPY: Final = -32_768
+MALFORMED: Final = -32_767
+"""Codes outside the range of scores; they enter no median and no correlation."""
+
+COPY_COSINE: Final = 0.999
+"""From this cosine on with another author's earlier update, an update is a copy."""
+
+COPY_MIN_WEIGHTS: Final = 1_000
+"""Models with fewer weights have too few directions for the cosine to prove anything."""
+
+TINY_NORM: Final = 0.01
+"""Below this share of the window's median norm an update is as good as none."""
+
+CLIP_MEDIANS: Final = 2.0
+"""Updates are clipped to this many times the window's median norm (DESIGN: aggregation)."""

@@ -1,0 +1,96 @@
+"""A user's side: what a task is, ready tasks by name, and how to bring one's own."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from bafl.errors import TaskError
+from bafl.tasks.arrays import flatten, load_arrays, state_arrays, unflatten
+from bafl.tasks.base import (
+    Evaluation,
+    Metric,
+    Progress,
+    Resampling,
+    Task,
+    Tested,
+    TrainContext,
+    TrainingStopped,
+    holdout_of,
+)
+
+__all__ = [
+    "Evaluation",
+    "Metric",
+    "Progress",
+    "Resampling",
+    "Task",
+    "Tested",
+    "TrainContext",
+    "TrainingStopped",
+    "flatten",
+    "holdout_of",
+    "load_arrays",
+    "open_task",
+    "state_arrays",
+    "unflatten",
+]
+
+
+def open_task(name: str, **settings: Any) -> Task:
+    """Open a task by name, with its settings as in a TOML.
+
+    name: a ready task ("digits", "breast-cancer", "heart", "credit", "ai4i", "mnist",
+        "fashion-mnist"), or "module:function" for one's own; the module is looked for in the
+        current folder too, and the function is called with the settings and returns a `Task`.
+    settings: of a ready task, the fields of `bafl.tasks.ready.ReadySettings`.
+    Raises TaskError for an unknown name or setting, and what the task itself raises.
+    """
+    if ":" in name:
+        return _open_own(name, settings)
+    from bafl.tasks import ready
+
+    if name not in ready.names():
+        raise TaskError(
+            f"there is no task {name!r}: choose from {', '.join(ready.names())}, or name your own "
+            "as module:function"
+        )
+    known = [field.name for field in dataclasses.fields(ready.ReadySettings)]
+    unknown = [key for key in settings if key not in known]
+    if unknown:
+        raise TaskError(
+            f"task {name} has no setting {', '.join(unknown)}: there are {', '.join(known)}"
+        )
+    return ready.open_ready(name, ready.ReadySettings(**settings))
+
+
+def _open_own(name: str, settings: dict[str, Any]) -> Task:
+    module_name, _, function_name = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise TaskError(
+            f"task {name}: cannot import {error.name}: run in the folder that holds it, or install "
+            "it into this environment"
+        ) from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise TaskError(f"task {name}: {module_name} has no function {function_name!r}")
+    task = function(**settings)
+    if not isinstance(task, Task):
+        missing = [
+            part
+            for part in ("name", "metric", "samples", "model", "train", "evaluate")
+            if not hasattr(task, part)
+        ]
+        raise TaskError(
+            f"task {name}: {function_name} returned a {type(task).__name__} without "
+            f"{', '.join(missing)}: see bafl.tasks.Task"
+        )
+    return task
