@@ -8,6 +8,7 @@
     ├── RefusedError             what was asked for is not allowed          (exit 1)
     │   ├── PayloadError         a payload that breaks the format (codec/)
     │   ├── ManifestError        a manifest or model that does not fit
+    │   ├── JournalError         a journal that is held, foreign or damaged
     │   ├── TrainingError        training gave a loss or weights that are not finite
     │   ├── ContractRefusal      the contract said no, decoded (chain/)
     │   └── AuditError           a history that does not replay
@@ -55,6 +56,10 @@ class RefusedError(BaflError):
 
 class ManifestError(RefusedError):
     """A manifest that is malformed, or a model that does not fit it."""
+
+
+class JournalError(RefusedError):
+    """A journal that another node holds, that belongs to another node, or that is damaged."""
 
 
 class TrainingError(RefusedError):

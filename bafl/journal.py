@@ -1,0 +1,312 @@
+"""What must survive a crash: one SQLite file a node, written before the world is.
+
+An update is journalled when it is trained, scores before they are committed, a signed transaction
+before it is sent. Salts are not here: they are recomputed from the key. The file is locked while a
+node runs, so that a second copy of the node says so and stops.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bafl.errors import JournalError
+from bafl.protocol import Notes, Recomputed, Scored, Trained
+from bafl.types import Encoding, Root, UpdateRecord
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS identity (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS updates (
+    id INTEGER PRIMARY KEY, base_version INTEGER NOT NULL, digest BLOB NOT NULL,
+    codec INTEGER NOT NULL, encoding INTEGER NOT NULL, samples INTEGER NOT NULL,
+    residual TEXT NOT NULL, update_id INTEGER, published INTEGER NOT NULL DEFAULT 0,
+    state TEXT NOT NULL CHECK (state IN ('open', 'used', 'unused', 'dropped')));
+CREATE TABLE IF NOT EXISTS scores (
+    window INTEGER NOT NULL, tag TEXT NOT NULL, scores TEXT NOT NULL, keep INTEGER NOT NULL,
+    PRIMARY KEY (window, tag));
+CREATE TABLE IF NOT EXISTS models (
+    window INTEGER NOT NULL, tag TEXT NOT NULL, digest BLOB NOT NULL, codec INTEGER NOT NULL,
+    metric INTEGER NOT NULL, PRIMARY KEY (window, tag));
+CREATE TABLE IF NOT EXISTS transactions (
+    nonce INTEGER PRIMARY KEY, name TEXT NOT NULL, raw BLOB NOT NULL, hash BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS pins (
+    window INTEGER NOT NULL, digest BLOB NOT NULL, codec INTEGER NOT NULL,
+    PRIMARY KEY (window, digest));
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnUpdate:
+    """An update of this node. residual: file name of what its encoding lost. id: once submitted."""
+
+    row: int
+    trained: Trained
+    residual: str
+    id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedNote:
+    """A transaction that was signed and may have been sent."""
+
+    name: str
+    nonce: int
+    raw: bytes
+    hash: bytes
+
+
+class Journal:
+    """A node's memory. Safe to use from several threads; every method is one transaction."""
+
+    def __init__(self, path: Path, chain_id: int, federation: str, participant: str) -> None:
+        """Open or make the journal at `path` and hold its lock until `close`.
+
+        Raises JournalError if another process holds it, it belongs to another federation or
+        participant, or the disk refuses.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._guard = threading.RLock()
+        self._db = sqlite3.connect(path, timeout=0.2, check_same_thread=False, isolation_level=None)
+        path.chmod(0o600)
+        with self._write() as db:
+            for statement in _SCHEMA.split(";"):
+                db.execute(statement)
+            given = {
+                "chain id": str(chain_id),
+                "federation": federation.lower(),
+                "participant": participant.lower(),
+            }
+            for name, value in given.items():
+                db.execute("INSERT OR IGNORE INTO identity VALUES (?, ?)", (name, value))
+            for name, value in db.execute("SELECT name, value FROM identity").fetchall():
+                if given.get(name) != value:
+                    raise JournalError(
+                        f"the journal {path} belongs to {name} {value}, not {given.get(name)}: "
+                        "give this node a home of its own"
+                    )
+
+    def close(self) -> None:
+        """Close the file and give its lock back."""
+        with self._guard:
+            self._db.close()
+
+    # --- own updates ---
+
+    def train(self, trained: Trained, residual: str) -> None:
+        """Note an update that is trained and written, and the file of what its encoding lost."""
+        root = trained.root
+        with self._write() as db:
+            db.execute(
+                "INSERT INTO updates (base_version, digest, codec, encoding, samples, residual,"
+                " state) VALUES (?, ?, ?, ?, ?, ?, 'open')",
+                (
+                    trained.base_version,
+                    root.digest,
+                    root.codec,
+                    int(trained.encoding),
+                    trained.samples,
+                    residual,
+                ),
+            )
+
+    def reconcile(self, mine: Iterable[UpdateRecord]) -> None:
+        """Take over from the log which own updates are on the chain, and under which id.
+
+        mine: every update of this participant in the log. One that a reorg undid is submitted
+        again; one whose receipt was lost in a crash is found by its digest.
+        """
+        ids = {record.root.digest: record.id for record in mine}
+        with self._write() as db:
+            for row, digest, known in db.execute(
+                "SELECT id, digest, update_id FROM updates WHERE state = 'open'"
+            ).fetchall():
+                if ids.get(digest) != known:
+                    db.execute(
+                        "UPDATE updates SET update_id = ? WHERE id = ?", (ids.get(digest), row)
+                    )
+
+    def drop(self, trained: Trained) -> None:
+        """Give up an update that can no longer be submitted."""
+        self._set("state = 'dropped'", "digest = ? AND update_id IS NULL", (trained.root.digest,))
+
+    def published(self, update_id: int) -> None:
+        """Note that the payload of an own update is in the store."""
+        self._set("published = 1", "update_id = ?", (update_id,))
+
+    def resolved(self, update_id: int, used: bool) -> None:
+        """Note whether the window of an own update included it."""
+        self._set("state = ?", "update_id = ?", ("used" if used else "unused", update_id))
+
+    def own(self, update_id: int) -> OwnUpdate:
+        """Return an own update by its id. Raises JournalError if it is not known."""
+        for update in self._own("update_id = ?", (update_id,)):
+            return update
+        raise JournalError(f"the journal {self._path} knows no update {update_id}")
+
+    def residual(self) -> str | None:
+        """File name of what the last included update lost, if no update was trained since."""
+        with self._guard:
+            rows = self._db.execute(
+                "SELECT residual, state FROM updates ORDER BY id DESC LIMIT 1"
+            ).fetchall()
+        return rows[0][0] if rows and rows[0][1] == "used" else None
+
+    # --- verdicts and models ---
+
+    def score(self, window: int, tag: int, scored: Scored) -> None:
+        """Note scores; the first ones for the same contents stay."""
+        values = ",".join(map(str, scored.scores))
+        with self._write() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO scores VALUES (?, ?, ?, ?)",
+                (window, str(tag), values, scored.keep),
+            )
+
+    def recompute(self, window: int, tag: int, recomputed: Recomputed) -> None:
+        """Note the next model that a window makes."""
+        root = recomputed.root
+        with self._write() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?, ?)",
+                (window, str(tag), root.digest, root.codec, recomputed.metric),
+            )
+
+    def pin(self, window: int, root: Root) -> None:
+        """Note a payload that this node keeps for a window."""
+        with self._write() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO pins VALUES (?, ?, ?)", (window, root.digest, root.codec)
+            )
+
+    def pins(self, window: int) -> tuple[Root, ...]:
+        """Return the payloads kept for a window."""
+        with self._guard:
+            rows = self._db.execute(
+                "SELECT digest, codec FROM pins WHERE window = ?", (window,)
+            ).fetchall()
+        return tuple(Root(digest, codec) for digest, codec in rows)
+
+    def forget(self, window: int) -> None:
+        """Drop the notes about a window's pins."""
+        with self._write() as db:
+            db.execute("DELETE FROM pins WHERE window = ?", (window,))
+
+    # --- transactions ---
+
+    def sign(self, note: SignedNote) -> None:
+        """Note a signed transaction before it is sent; one with the same nonce replaces it."""
+        with self._write() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO transactions VALUES (?, ?, ?, ?)",
+                (note.nonce, note.name, note.raw, note.hash),
+            )
+
+    def settle(self, nonce: int) -> None:
+        """Note that the transaction with this nonce is over, mined or impossible."""
+        with self._write() as db:
+            db.execute("DELETE FROM transactions WHERE nonce = ?", (nonce,))
+
+    def unsettled(self) -> tuple[SignedNote, ...]:
+        """Transactions that may still be under way, by nonce."""
+        with self._guard:
+            rows = self._db.execute(
+                "SELECT name, nonce, raw, hash FROM transactions ORDER BY nonce"
+            ).fetchall()
+        return tuple(SignedNote(*row) for row in rows)
+
+    # --- reading ---
+
+    def notes(
+        self,
+        judging: int,
+        seen_s: Mapping[tuple[str, int], float],
+        busy: frozenset[tuple[str, int]],
+    ) -> Notes:
+        """Everything `decide` reads, at this moment, about the window `judging` and the rest."""
+        with self._guard:
+            waiting = [u.trained for u in self._own("state = 'open' AND update_id IS NULL")]
+            pins = self._db.execute("SELECT DISTINCT window FROM pins ORDER BY window").fetchall()
+            return Notes(
+                trained=waiting[0] if waiting else None,
+                scored=self._scored(judging),
+                recomputed=self._recomputed(judging),
+                unpublished=self._ids("published = 0"),
+                unresolved=self._ids("published = 1"),
+                pinned_windows=tuple(window for (window,) in pins),
+                seen_s=seen_s,
+                busy=busy,
+            )
+
+    def _scored(self, window: int) -> dict[tuple[int, int], Scored]:
+        rows = self._db.execute("SELECT tag, scores, keep FROM scores WHERE window = ?", (window,))
+        return {
+            (window, int(tag)): Scored(tuple(int(s) for s in scores.split(",") if s), keep)
+            for tag, scores, keep in rows
+        }
+
+    def _recomputed(self, window: int) -> dict[tuple[int, int], Recomputed]:
+        rows = self._db.execute(
+            "SELECT tag, digest, codec, metric FROM models WHERE window = ?", (window,)
+        )
+        return {
+            (window, int(tag)): Recomputed(Root(digest, codec), metric)
+            for tag, digest, codec, metric in rows
+        }
+
+    def _ids(self, where: str) -> tuple[int, ...]:
+        return tuple(
+            update.id
+            for update in self._own(f"state = 'open' AND update_id IS NOT NULL AND {where}")
+            if update.id is not None
+        )
+
+    def _own(self, where: str, values: tuple[object, ...] = ()) -> list[OwnUpdate]:
+        with self._guard:
+            rows = self._db.execute(
+                "SELECT id, base_version, digest, codec, encoding, samples, residual, update_id"
+                f" FROM updates WHERE {where} ORDER BY id",
+                values,
+            ).fetchall()
+        return [
+            OwnUpdate(
+                row, Trained(base, Root(digest, codec), Encoding(encoding), samples), residual, id_
+            )
+            for row, base, digest, codec, encoding, samples, residual, id_ in rows
+        ]
+
+    def _set(self, change: str, where: str, values: tuple[object, ...]) -> None:
+        with self._write() as db:
+            db.execute(f"UPDATE updates SET {change} WHERE {where}", values)
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        with self._guard:
+            try:
+                self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._db
+                except BaseException:
+                    self._db.execute("ROLLBACK")
+                    raise
+                self._db.execute("COMMIT")
+            except sqlite3.OperationalError as error:
+                if "locked" in str(error):
+                    raise JournalError(
+                        f"another node is running with the journal {self._path}: "
+                        "stop it first, or give this one a home of its own"
+                    ) from error
+                raise JournalError(
+                    f"cannot write the journal {self._path} ({error}): free some space, or check "
+                    "its permissions; nothing was lost"
+                ) from error
+            except sqlite3.DatabaseError as error:
+                raise JournalError(
+                    f"the journal {self._path} is damaged ({error}): restore it, or move it away "
+                    "and start anew (an unrevealed commitment is then lost)"
+                ) from error
