@@ -41,12 +41,15 @@ CREATE TABLE IF NOT EXISTS pins (
 
 @dataclass(frozen=True, slots=True)
 class OwnUpdate:
-    """An update of this node. residual: file name of what its encoding lost. id: once submitted."""
+    """An update of this node that is not resolved yet.
 
-    row: int
+    residual: file name of what its encoding lost. id: None until it is on the chain.
+    """
+
     trained: Trained
     residual: str
     id: int | None
+    published: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,20 +135,28 @@ class Journal:
 
     def drop(self, trained: Trained) -> None:
         """Give up an update that can no longer be submitted."""
-        self._set("state = 'dropped'", "digest = ? AND update_id IS NULL", (trained.root.digest,))
+        with self._write() as db:
+            db.execute(
+                "UPDATE updates SET state = 'dropped' WHERE digest = ? AND update_id IS NULL",
+                (trained.root.digest,),
+            )
 
     def published(self, update_id: int) -> None:
         """Note that the payload of an own update is in the store."""
-        self._set("published = 1", "update_id = ?", (update_id,))
+        with self._write() as db:
+            db.execute("UPDATE updates SET published = 1 WHERE update_id = ?", (update_id,))
 
     def resolved(self, update_id: int, used: bool) -> None:
         """Note whether the window of an own update included it."""
-        self._set("state = ?", "update_id = ?", ("used" if used else "unused", update_id))
+        state = "used" if used else "unused"
+        with self._write() as db:
+            db.execute("UPDATE updates SET state = ? WHERE update_id = ?", (state, update_id))
 
     def own(self, update_id: int) -> OwnUpdate:
         """Return an own update by its id. Raises JournalError if it is not known."""
-        for update in self._own("update_id = ?", (update_id,)):
-            return update
+        for update in self._open():
+            if update.id == update_id:
+                return update
         raise JournalError(f"the journal {self._path} knows no update {update_id}")
 
     def residual(self) -> str | None:
@@ -229,14 +240,14 @@ class Journal:
     ) -> Notes:
         """Everything `decide` reads, at this moment, about the window `judging` and the rest."""
         with self._guard:
-            waiting = [u.trained for u in self._own("state = 'open' AND update_id IS NULL")]
+            mine = self._open()
             pins = self._db.execute("SELECT DISTINCT window FROM pins ORDER BY window").fetchall()
             return Notes(
-                trained=waiting[0] if waiting else None,
+                trained=next((u.trained for u in mine if u.id is None), None),
                 scored=self._scored(judging),
                 recomputed=self._recomputed(judging),
-                unpublished=self._ids("published = 0"),
-                unresolved=self._ids("published = 1"),
+                unpublished=tuple(u.id for u in mine if u.id is not None and not u.published),
+                unresolved=tuple(u.id for u in mine if u.id is not None and u.published),
                 pinned_windows=tuple(window for (window,) in pins),
                 seen_s=seen_s,
                 busy=busy,
@@ -258,30 +269,20 @@ class Journal:
             for tag, digest, codec, metric in rows
         }
 
-    def _ids(self, where: str) -> tuple[int, ...]:
-        return tuple(
-            update.id
-            for update in self._own(f"state = 'open' AND update_id IS NOT NULL AND {where}")
-            if update.id is not None
-        )
-
-    def _own(self, where: str, values: tuple[object, ...] = ()) -> list[OwnUpdate]:
-        with self._guard:
-            rows = self._db.execute(
-                "SELECT id, base_version, digest, codec, encoding, samples, residual, update_id"
-                f" FROM updates WHERE {where} ORDER BY id",
-                values,
-            ).fetchall()
+    def _open(self) -> list[OwnUpdate]:
+        rows = self._db.execute(
+            "SELECT base_version, digest, codec, encoding, samples, residual, update_id, published"
+            " FROM updates WHERE state = 'open' ORDER BY id"
+        ).fetchall()
         return [
             OwnUpdate(
-                row, Trained(base, Root(digest, codec), Encoding(encoding), samples), residual, id_
+                Trained(base, Root(digest, codec), Encoding(encoding), samples),
+                residual,
+                update_id,
+                bool(published),
             )
-            for row, base, digest, codec, encoding, samples, residual, id_ in rows
+            for base, digest, codec, encoding, samples, residual, update_id, published in rows
         ]
-
-    def _set(self, change: str, where: str, values: tuple[object, ...]) -> None:
-        with self._write() as db:
-            db.execute(f"UPDATE updates SET {change} WHERE {where}", values)
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
