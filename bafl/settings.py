@@ -1,0 +1,382 @@
+"""The one place where TOML becomes a checked object; every mistake is listed at once.
+
+A federation file says what `bafl new` founds, a node file what a participant runs. Ranges of the
+contract's parameters have their home in the contract: here they are read, with their units.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    ValidationError,
+)
+
+from bafl import units
+from bafl.errors import SettingsError
+from bafl.types import Encoding, Parameters, Role
+
+MAX_BYTES = 1 << 20
+BURN_ADDRESS = "0x000000000000000000000000000000000000dEaD"
+ENTRY_FORM = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
+
+
+def _counted(
+    parse: Callable[[str], int], plain: str, example: str, bits: int = 256
+) -> BeforeValidator:
+    """Accept a string with a unit, or a whole number of `plain`, that fits the contract's type."""
+
+    def read(value: object) -> int:
+        if isinstance(value, str):
+            try:
+                number = parse(value)
+            except ValueError as error:
+                raise ValueError(f"needs {error}") from None
+        elif type(value) is int:
+            number = value
+        else:
+            raise ValueError(f"needs a unit, such as {example}, or a whole number of {plain}")
+        if not 0 <= number < 1 << bits:
+            raise ValueError(f"is {number:,} {plain}; 0 to {(1 << bits) - 1:,} can be stored")
+        return number
+
+    return BeforeValidator(read)
+
+
+def _whole(least: int, most: int) -> BeforeValidator:
+    def read(value: object) -> int:
+        if type(value) is not int or not least <= value <= most:
+            raise ValueError(f"needs a whole number from {least:,} to {most:,}")
+        return value
+
+    return BeforeValidator(read)
+
+
+def _setting(value: object) -> object:
+    if not isinstance(value, str | bool | int | float):
+        raise ValueError("needs text, a number, true or false")
+    return value
+
+
+def _path(value: object) -> Path:
+    if not isinstance(value, str | Path) or not str(value):
+        raise ValueError("needs a path in quotes")
+    return Path(value)
+
+
+def _address(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"0x[0-9a-fA-F]{40}", value):
+        raise ValueError("needs an address: 0x and 40 hex digits")
+    from eth_utils.address import is_checksum_address, to_checksum_address
+
+    checked: str = to_checksum_address(value)
+    if value[2:] not in (value[2:].lower(), value[2:].upper()) and not is_checksum_address(value):
+        raise ValueError(f"has a checksum that does not fit: a typing error? ({checked} would)")
+    return checked
+
+
+def _url(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/]+(/\S*)?", value):
+        raise ValueError("needs an http:// or https:// address, such as 'http://127.0.0.1:8545'")
+    return value
+
+
+def _entry(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(ENTRY_FORM, value):
+        raise ValueError("needs 'package.module:function'")
+    return value
+
+
+def _encodings(value: object) -> tuple[Encoding, ...]:
+    known = {encoding.name.lower(): encoding for encoding in Encoding}
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"needs a list of some of: {', '.join(known)}")
+    for item in value:
+        if item not in known:
+            raise ValueError(f"has {item!r}; known are: {', '.join(known)}{_nearest(item, known)}")
+    return tuple(sorted({known[item] for item in value}))
+
+
+def _roles(value: object) -> Role:
+    known = {"trainer": Role.TRAINER, "validator": Role.VALIDATOR}
+    if not isinstance(value, list) or not value or any(item not in known for item in value):
+        raise ValueError("needs a list of 'trainer', 'validator' or both")
+    roles = Role(0)
+    for item in value:
+        roles |= known[item]
+    return roles
+
+
+Seconds = Annotated[int, _counted(units.parse_duration, "seconds", "'15min' or '2h'", 32)]
+Wei = Annotated[int, _counted(units.parse_money, "wei", "'0.1 ether'", 96)]
+WeiPerSecond = Annotated[int, _counted(units.parse_rate, "wei a second", "'0.01 ether/h'", 96)]
+Bytes = Annotated[int, _counted(units.parse_size, "bytes", "'1 MiB'", 40)]
+Setting: TypeAlias = Annotated[str | int | float | bool, BeforeValidator(_setting)]
+PathLike = Annotated[Path, BeforeValidator(_path)]
+Address = Annotated[str, BeforeValidator(_address)]
+Uint8 = Annotated[int, _whole(0, 2**8 - 1)]
+Uint16 = Annotated[int, _whole(0, 2**16 - 1)]
+Int16 = Annotated[int, _whole(-(2**15), 2**15 - 1)]
+Uint32 = Annotated[int, _whole(0, 2**32 - 1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class TaskTable(BaseModel):
+    """`[task]`: its name, where its code is if it is no ready one, and its settings.
+
+    entry: "package.module:function"; the function gets the settings as keywords, returns a `Task`.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    __pydantic_extra__: dict[str, Setting] = Field(init=False)
+
+    entry: Annotated[str, BeforeValidator(_entry)] | None = None
+
+    @property
+    def settings(self) -> dict[str, str | int | float | bool]:
+        """All keys that belong to the task itself."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class FederationTask(TaskTable):
+    """`[task]` of a federation file; its settings go into the manifest, for everybody."""
+
+    name: str
+
+
+class MetricTable(_Table):
+    """`[metric]`: what the learning curve shows; without it, the task's own."""
+
+    name: str = Field(min_length=1, max_length=40)
+    unit: str = Field("", max_length=20)
+    direction: Literal["higher", "lower"] = "higher"
+
+
+class PayloadTable(_Table):
+    """`[payload]`: encodings an update may use, and the largest file anybody reads."""
+
+    encodings: Annotated[tuple[Encoding, ...], BeforeValidator(_encodings)] = (
+        Encoding.FLOAT32,
+        Encoding.INT8,
+    )
+    size_limit: Bytes | None = None
+
+
+class RuleTable(BaseModel):
+    """`[rule]`: how accepted updates become the next model; its integer parameters beside."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    __pydantic_extra__: dict[str, StrictInt] = Field(init=False)
+
+    name: str
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """The rule's own parameters."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class ParametersTable(_Table):
+    """`[parameters]`: the contract's, with its names and defaults; see `IFederation.Parameters`.
+
+    treasury: by default the owner.
+    """
+
+    window_size: Uint8 = 16
+    min_updates: Uint8 = 3
+    max_wait: Seconds = 3600
+    commit_period: Seconds = 900
+    reveal_period: Seconds = 900
+    attest_period: Seconds = 1800
+    max_staleness: Uint16 = 8
+    min_validators: Uint8 = 4
+    reject_below: Int16 = -600
+    slash_ppm: Uint32 = 20_000
+    jail_period: Seconds = 86_400
+    unbonding_period: Seconds = 604_800
+    min_stake: Wei = units.WEI_PER_ETHER // 10
+    reward_rate: WeiPerSecond = 0
+    trust_samples: bool = False
+    open: bool = False
+    treasury: Address | None = None
+    slash_sink: Address = BURN_ADDRESS
+
+    def resolve(self, owner: str) -> Parameters:
+        """Return what the constructor takes. owner: the treasury where none is named."""
+        return Parameters(
+            window_size=self.window_size,
+            min_updates=self.min_updates,
+            max_wait_s=self.max_wait,
+            commit_period_s=self.commit_period,
+            reveal_period_s=self.reveal_period,
+            attest_period_s=self.attest_period,
+            max_staleness=self.max_staleness,
+            min_validators=self.min_validators,
+            reject_below_bps=self.reject_below,
+            slash_ppm=self.slash_ppm,
+            jail_period_s=self.jail_period,
+            unbonding_period_s=self.unbonding_period,
+            min_stake_wei=self.min_stake,
+            reward_rate_wei=self.reward_rate,
+            trust_samples=self.trust_samples,
+            open=self.open,
+            treasury=self.treasury or owner,
+            slash_sink=self.slash_sink,
+        )
+
+
+class FederationSettings(_Table):
+    """What `bafl new` reads. fund: added to the reward pool once the contract is there."""
+
+    name: str = Field(min_length=1, max_length=80)
+    task: FederationTask
+    metric: MetricTable | None = None
+    payload: PayloadTable = PayloadTable()
+    rule: RuleTable | None = None
+    parameters: ParametersTable = ParametersTable()
+    fund: Wei = 0
+
+    @classmethod
+    def load(cls, path: Path) -> FederationSettings:
+        """Read a federation file. Raises SettingsError listing every mistake in it."""
+        return _check(cls, path.name, _read(path))
+
+
+class RunTable(_Table):
+    """`[run]`: how the node works.
+
+    poll: between two looks at the chain. confirmations: blocks on top of what is believed.
+    pace: the least time between two trainings begun; 0: as often as the contract takes updates.
+    """
+
+    poll: Seconds | None = None
+    confirmations: Uint16 | None = None
+    pace: Seconds = 0
+
+
+class NodeSettings(_Table):
+    """What a participant's node, and every verb that talks to a federation, reads.
+
+    Paths are relative to the file's folder. store: "local:FOLDER" or "kubo:MULTIADDR". home: where
+    the node keeps its journal. stake: by default the federation's minimum. password_file: else
+    the environment's BAFL_PASSWORD, else a prompt. name: the participant's own, in its profile.
+    """
+
+    rpc: Annotated[str, BeforeValidator(_url)] | None = None
+    federation: Address | None = None
+    chain_id: Annotated[int, _whole(1, 2**63 - 1)] | None = None
+    store: str | None = None
+    home: PathLike | None = None
+    keystore: PathLike | None = None
+    password_file: PathLike | None = None
+    roles: Annotated[Role, BeforeValidator(_roles)] = Role.TRAINER | Role.VALIDATOR
+    stake: Wei | None = None
+    name: str = Field("", max_length=80)
+    task: TaskTable = TaskTable()
+    run: RunTable = RunTable()
+
+    @classmethod
+    def load(cls, path: Path) -> NodeSettings:
+        """Read a node file. Raises SettingsError listing every mistake in it."""
+        table = _read(path)
+        folder = path.resolve().parent
+        for key in ("home", "keystore", "password_file"):
+            if isinstance(table.get(key), str):
+                table[key] = folder / Path(table[key]).expanduser()
+        scheme, colon, rest = str(table.get("store", "")).partition(":")
+        if scheme == "local" and colon and rest:
+            table["store"] = f"local:{folder / Path(rest).expanduser()}"
+        table.setdefault("home", folder / f"{path.stem}.home")
+        return _check(cls, path.name, table)
+
+    def replace(self, where: str, **given: object) -> NodeSettings:
+        """Return a copy with what was given on the command line or in the environment.
+
+        where: what to call the place in a message. None leaves a setting as it is.
+        """
+        changes = {key: value for key, value in given.items() if value is not None}
+        checked = _check(NodeSettings, where, changes)
+        return self.model_copy(update={key: getattr(checked, key) for key in changes})
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise SettingsError(
+                f"{path} has {size:,} bytes; a settings file has less: another file?"
+            )
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"there is no file {path}: name the right one") from None
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path} is not text in UTF-8: name a TOML file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not TOML: {error}") from None
+
+
+def _check(kind: type[_Model], where: str, table: Mapping[str, Any]) -> _Model:
+    try:
+        return kind.model_validate(table)
+    except ValidationError as error:
+        mistakes = sorted(_mistakes(kind, error))
+        count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        lines = "".join(f"\n  {mistake}" for mistake in mistakes)
+        raise SettingsError(f"{where} has {count}:{lines}") from None
+
+
+def _mistakes(kind: type[BaseModel], error: ValidationError) -> Iterator[str]:
+    for item in error.errors(include_url=False):
+        key = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "missing":
+            yield f"{key} is missing"
+            continue
+        given = f"{key} = {_shown(item['input'])}"
+        if item["type"] == "extra_forbidden":
+            known = _fields(kind, item["loc"][:-1])
+            near = _nearest(item["loc"][-1], known)
+            yield f"{given}: no such setting{near or '; there are: ' + ', '.join(known)}"
+        elif item["type"] == "value_error":
+            yield f"{given}: {item['ctx']['error']}"
+        else:
+            yield f"{given}: {item['msg'].replace('Input should be', 'needs to be')}"
+
+
+def _fields(kind: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """Names of the settings of the table at `loc`."""
+    for part in loc:
+        annotation = kind.model_fields[str(part)].annotation
+        tables = [annotation, *getattr(annotation, "__args__", ())]
+        kind = next(t for t in tables if isinstance(t, type) and issubclass(t, BaseModel))
+    return list(kind.model_fields)
+
+
+def _nearest(word: object, known: Mapping[str, object] | list[str]) -> str:
+    near = difflib.get_close_matches(str(word).lower(), list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return "a table"
+    text = str(value) if isinstance(value, Path) else repr(value)
+    text = {"True": "true", "False": "false"}.get(text, text)
+    return text if len(text) <= 80 else f"{text[:77]}…"

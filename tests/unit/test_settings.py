@@ -1,0 +1,219 @@
+"""A settings file is read whole, with its units, or refused with every mistake at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bafl.errors import SettingsError
+from bafl.settings import BURN_ADDRESS, FederationSettings, NodeSettings
+from bafl.types import Encoding, Role
+
+OWNER = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+
+
+def write(folder: Path, text: str, name: str = "federation.toml") -> Path:
+    path = folder / name
+    path.write_text(text, "utf-8")
+    return path
+
+
+def refusal(path: Path, kind: type[FederationSettings | NodeSettings] = FederationSettings) -> str:
+    with pytest.raises(SettingsError) as caught:
+        kind.load(path)
+    return str(caught.value)
+
+
+def test_the_shortest_federation_file_gets_the_defaults_of_the_specification(
+    tmp_path: Path,
+) -> None:
+    settings = FederationSettings.load(write(tmp_path, 'name = "a"\ntask.name = "digits"'))
+    parameters = settings.parameters.resolve(OWNER)
+    assert (parameters.window_size, parameters.min_updates, parameters.min_validators) == (16, 3, 4)
+    assert (parameters.max_wait_s, parameters.unbonding_period_s) == (3600, 604_800)
+    assert (parameters.min_stake_wei, parameters.reward_rate_wei) == (10**17, 0)
+    assert (parameters.treasury, parameters.slash_sink) == (OWNER, BURN_ADDRESS)
+
+
+def test_defaults_are_those_of_the_table_in_the_contracts_specification() -> None:
+    """Reads the table itself, so that the two cannot drift apart."""
+    from bafl import units
+
+    text = Path("contracts/IFederation.sol").read_text("utf-8")
+    rows = [line.split("|") for line in text.splitlines() if line.strip().startswith("/// | ")]
+    table = {row[1].strip(): (row[2].strip(), row[4].strip()) for row in rows[1:]}
+    given = FederationSettings.model_validate(
+        {"name": "a", "task": {"name": "digits"}}
+    ).parameters.model_dump()
+    assert len(table) == len(given)
+    for camel, (unit, default) in table.items():
+        key = "".join(f"_{c.lower()}" if c.isupper() else c for c in camel)
+        if key in {"treasury", "slash_sink"}:
+            continue
+        if unit == "s" and default != "0":
+            expected: object = units.parse_duration(default)
+        elif unit == "money":
+            expected = units.parse_money(default)
+        elif unit == "bool":
+            expected = default == "true"
+        else:
+            expected = int(default)
+        assert given[key] == expected, key
+
+
+def test_units_are_read(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        f"""
+        name = "clinics"
+        fund = "2 ether"
+        [task]
+        name = "heart"
+        participants = 4
+        alpha = 0.5
+        [payload]
+        encodings = ["int8"]
+        size_limit = "2 MiB"
+        [rule]
+        name = "clipped-mean"
+        clip_medians = 2
+        server_rate_ppm = 900_000
+        [metric]
+        name = "AUC"
+        [parameters]
+        max_wait = "2min"
+        commit_period = 0
+        min_stake = "20 gwei"
+        reward_rate = "0.36 ether/hour"
+        treasury = "{OWNER.lower()}"
+        """,
+    )
+    settings = FederationSettings.load(path)
+    parameters = settings.parameters.resolve("0x" + "11" * 20)
+    assert parameters.max_wait_s == 120
+    assert parameters.commit_period_s == 0
+    assert parameters.min_stake_wei == 20 * 10**9
+    assert parameters.reward_rate_wei == 10**14
+    assert parameters.treasury == OWNER
+    assert settings.task.settings == {"participants": 4, "alpha": 0.5}
+    assert settings.payload.encodings == (Encoding.INT8,)
+    assert settings.payload.size_limit == 2 << 20
+    assert settings.rule is not None
+    assert settings.rule.parameters == {"clip_medians": 2, "server_rate_ppm": 900_000}
+    assert settings.metric is not None
+    assert settings.metric.direction == "higher"
+    assert settings.fund == 2 * 10**18
+
+
+def test_every_mistake_is_listed_with_key_value_and_remedy(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+        nmae = "clinics"
+        [task]
+        name = "heart"
+        layers = [1, 2]
+        [payload]
+        encodings = ["int9"]
+        [parameters]
+        windw_size = 5
+        min_updates = 300
+        max_wait = "15 minuts"
+        min_stake = 0.1
+        open = 1
+        treasury = "0x70997970c51812dc3A010C7d01b50e0d17dc79C8"
+        """,
+    )
+    text = refusal(path)
+    assert text.startswith("federation.toml has 10 mistakes:")
+    for expected in (
+        "name is missing",
+        "nmae = 'clinics': no such setting; did you mean 'name'?",
+        "task.layers = [1, 2]: needs text, a number, true or false",
+        "payload.encodings = ['int9']: has 'int9'; known are: float32, int8, topk; did you mean",
+        "parameters.windw_size = 5: no such setting; did you mean 'window_size'?",
+        "parameters.min_updates = 300: needs a whole number from 0 to 255",
+        "parameters.max_wait = '15 minuts': needs a time in whole seconds, such as",
+        "parameters.min_stake = 0.1: needs a unit, such as '0.1 ether'",
+        "parameters.open = 1: needs to be a valid boolean",
+        "has a checksum that does not fit",
+    ):
+        assert expected in text
+
+
+def test_a_mistyped_address_is_told_by_its_checksum(tmp_path: Path) -> None:
+    wrong = OWNER.replace("C8", "c8")
+    path = write(tmp_path, f'federation = "{wrong}"', "node.toml")
+    assert "checksum" in refusal(path, NodeSettings)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("name = ", "is not TOML: Invalid value (at"),
+        ("\xff", "is not TOML"),
+        ("task = 5\nname='a'", "task = 5: needs to be a"),
+        ("name='a'\ntask.name='digits'\ntask.entry='digits.py'", "needs 'package.module:function'"),
+        (
+            "name='a'\ntask.name='d'\nrule.name='r'\nrule.trim=0.5",
+            "rule.trim = 0.5: needs to be a valid integer",
+        ),
+        (
+            "name='a'\ntask.name='d'\nparameters.min_stake='1000000000000 ether'",
+            "can be stored",
+        ),
+    ],
+)
+def test_a_broken_file_is_refused(tmp_path: Path, text: str, expected: str) -> None:
+    assert expected in refusal(write(tmp_path, text))
+
+
+def test_a_missing_or_binary_file_is_refused_by_name(tmp_path: Path) -> None:
+    assert "there is no file" in refusal(tmp_path / "none.toml")
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    assert "not text in UTF-8" in refusal(binary)
+    assert "cannot read" in refusal(tmp_path)
+
+
+def test_paths_of_a_node_file_are_relative_to_its_folder(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+        rpc = "http://127.0.0.1:8545"
+        store = "local:blocks"
+        keystore = "keys/alice.json"
+        password_file = "/etc/alice"
+        roles = ["validator"]
+        stake = "0.2 ether"
+        task.participant = 3
+        run.poll = "2s"
+        """,
+        "alice.toml",
+    )
+    settings = NodeSettings.load(path)
+    assert settings.store == f"local:{tmp_path}/blocks"
+    assert settings.keystore == tmp_path / "keys" / "alice.json"
+    assert settings.password_file == Path("/etc/alice")
+    assert settings.home == tmp_path / "alice.home"
+    assert settings.roles == Role.VALIDATOR
+    assert settings.stake == 2 * 10**17
+    assert settings.task.settings == {"participant": 3}
+    assert settings.run.poll == 2
+
+
+def test_what_is_given_on_the_command_line_is_checked_alike(tmp_path: Path) -> None:
+    settings = NodeSettings.load(write(tmp_path, 'rpc = "http://a:1"', "node.toml"))
+    other = settings.replace("the command line", rpc="https://b/v2?key=1", chain_id=5, store=None)
+    assert (other.rpc, other.chain_id, other.home) == ("https://b/v2?key=1", 5, settings.home)
+    with pytest.raises(SettingsError, match="the command line has 2 mistakes"):
+        settings.replace("the command line", rpc="b", chain_id=0)
+
+
+def test_roles_and_url_say_what_is_allowed(tmp_path: Path) -> None:
+    path = write(tmp_path, 'roles = ["trainr"]\nrpc = "localhost"\nhome = 5', "node.toml")
+    text = refusal(path, NodeSettings)
+    assert "needs a list of 'trainer', 'validator' or both" in text
+    assert "needs an http:// or https:// address" in text
+    assert "home = 5: needs a path in quotes" in text
