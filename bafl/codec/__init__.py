@@ -1,0 +1,1 @@
+"""Payloads: one file, one spelling. Canonical safetensors, models, updates and their encodings."""

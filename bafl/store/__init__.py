@@ -1,0 +1,1 @@
+"""Where payloads lie: one interface, several stores, CIDs computed by ourselves."""

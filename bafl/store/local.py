@@ -1,0 +1,163 @@
+"""The embedded store: a directory that the nodes of one machine share; no daemon.
+
+payloads/<cid>          a payload, whole; it appears by renaming, so it is never half there
+pins/<cid>/<owner>      one empty file per pin
+incoming/               files on their way in, each locked by the process that writes it
+lock                    held while pins and payloads change
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from bafl.errors import StoreError
+from bafl.store import cid as cids
+from bafl.store.base import receive
+from bafl.store.errors import PayloadUnavailable, StoreFull, UnknownStore
+from bafl.types import Root
+
+_OWNER = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class LocalStore:
+    """Payloads in a directory. A payload goes when its last owner unpins it.
+
+    Safe for any number of threads and processes; a process killed at any point leaves at most a
+    file in incoming/, which the next one to open the store removes.
+    """
+
+    name = "local"
+
+    def __init__(self, directory: Path, owner: str = "node") -> None:
+        """owner: in whose name this one pins; nodes that share a directory use different ones.
+
+        Raises UnknownStore for a directory that cannot be made or an owner that is no file name.
+        """
+        if not _OWNER.fullmatch(owner):
+            raise UnknownStore(f"local store: the owner {owner[:80]!r} is not letters and digits")
+        self._directory = directory.expanduser().absolute()
+        self._owner = owner
+        try:
+            for part in ("payloads", "pins", "incoming"):
+                (self._directory / part).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UnknownStore(
+                f"local store: cannot use {self._directory}: {error.strerror}; "
+                "name a directory you can write to"
+            ) from error
+        self._sweep()
+
+    def put(self, path: Path) -> Root:
+        """Copy a file in and pin it; see `Store.put`."""
+        hasher = cids.UnixFsHasher()
+        with self._errors(f"cannot add {path.name}"):
+            incoming = self._directory / "incoming" / secrets.token_hex(8)
+            with self._locked():
+                file = incoming.open("xb")
+                fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                with file:
+                    for part in cids.read_parts(path):
+                        hasher.update(part)
+                        file.write(part)
+                    file.flush()
+                    os.fsync(file.fileno())
+                    root = hasher.root()
+                    with self._locked():
+                        incoming.replace(self._payload(root))
+                        self._add_pin(root)
+            finally:
+                incoming.unlink(missing_ok=True)
+        return root
+
+    def fetch(self, root: Root, into: Path, limit: int, timeout_s: float) -> None:
+        """Copy a payload out, checked; see `Store.fetch`. It is here or it is not: no waiting."""
+        deadline = time.monotonic() + timeout_s
+        try:
+            payload = self._payload(root).open("rb")
+        except FileNotFoundError:
+            raise self._missing(root) from None
+        except OSError as error:
+            raise StoreError(f"cannot read from {self.describe()}: {error.strerror}") from error
+        with payload:
+            parts = iter(partial(payload.read, 1 << 20), b"")
+            receive(parts, root, into, limit, deadline)
+
+    def pin(self, root: Root) -> None:
+        """Keep a payload in this owner's name."""
+        with self._errors(f"cannot pin {cids.cid(root)}"), self._locked():
+            if not self._payload(root).exists():
+                raise self._missing(root)
+            self._add_pin(root)
+
+    def unpin(self, root: Root) -> None:
+        """Drop this owner's pin, and the payload with the last one."""
+        pins = self._pins(root)
+        with self._errors(f"cannot unpin {cids.cid(root)}"), self._locked():
+            if not (pins / self._owner).exists():
+                return
+            (pins / self._owner).unlink()
+            if not any(pins.iterdir()):
+                self._payload(root).unlink(missing_ok=True)
+                pins.rmdir()
+
+    def has(self, root: Root) -> bool:
+        """Whether the payload is here."""
+        return self._payload(root).exists()
+
+    def describe(self) -> str:
+        """One line for a person."""
+        return f"local store in {self._directory}"
+
+    def _payload(self, root: Root) -> Path:
+        return self._directory / "payloads" / cids.cid(root)
+
+    def _pins(self, root: Root) -> Path:
+        return self._directory / "pins" / cids.cid(root)
+
+    def _add_pin(self, root: Root) -> None:
+        pins = self._pins(root)
+        pins.mkdir(exist_ok=True)
+        (pins / self._owner).touch()
+
+    def _missing(self, root: Root) -> PayloadUnavailable:
+        return PayloadUnavailable(
+            f"{cids.cid(root)} is not in {self.describe()}; "
+            "does its author use the same store, and still keep it?"
+        )
+
+    def _sweep(self) -> None:
+        """Remove what processes left that were killed while adding."""
+        with self._errors("cannot tidy up"), self._locked():
+            for left in (self._directory / "incoming").iterdir():
+                with contextlib.suppress(FileNotFoundError, BlockingIOError), left.open("rb") as f:
+                    fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    left.unlink()
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self._directory / "lock").open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @contextlib.contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise StoreFull(
+                    f"{what}: no room in {self._directory} ({error.strerror}); free some space, "
+                    "or move the store to a larger disk"
+                ) from error
+            raise StoreError(f"{what}: {self._directory}: {error.strerror}") from error
