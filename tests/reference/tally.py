@@ -184,16 +184,19 @@ def _agreement(window: Input, validator: int) -> int:
             others.append(consensus)
     if len(mine) < FEWEST_COMMON or len(set(others)) == 1:
         return NO_AGREEMENT
-    return math.trunc(PPM * spearman(mine, others))
+    return spearman_ppm(mine, others)
 
 
-def spearman(xs: Sequence[int], ys: Sequence[int]) -> float:
-    """Pearson's correlation of the mean ranks; 0 where one of them has no variance."""
+def spearman_ppm(xs: Sequence[int], ys: Sequence[int]) -> int:
+    """Pearson's correlation of the mean ranks, truncated to ppm; 0 where one has no variance."""
     x, y = mean_ranks(xs), mean_ranks(ys)
-    mean_x, mean_y = Fraction(sum(x), len(x)), Fraction(sum(y), len(y))
-    cov = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
-    var = sum((a - mean_x) ** 2 for a in x) * sum((b - mean_y) ** 2 for b in y)
-    return float(cov) / math.sqrt(var) if var else 0.0
+    mean = Fraction(len(xs) + 1, 2)
+    cov = sum((a - mean) * (b - mean) for a, b in zip(x, y, strict=True))
+    var = sum((a - mean) ** 2 for a in x) * sum((b - mean) ** 2 for b in y)
+    if not var:
+        return 0
+    size = math.isqrt(math.floor(PPM**2 * cov**2 / var))
+    return size if cov > 0 else -size
 
 
 def mean_ranks(xs: Sequence[int]) -> list[Fraction]:

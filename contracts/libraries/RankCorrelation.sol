@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.37;
+
+import {FixedPointMathLib} from "solady/src/utils/FixedPointMathLib.sol";
+
+/// @title Spearman's rank correlation of two rows of up to 16 values
+/// @notice Pearson's correlation of the mean ranks: equal values share the mean of their ranks.
+/// @dev A row is one word of 16 lanes of 16 bits, each a value below 2^15, and all lanes are ranked at
+/// once. With H the top bit of every lane, no lane of (X | H) - Y borrows from the next, and its top
+/// bit is set where x >= y. For each lane that counts, u = (how many are <= it) - (how many are >= it)
+/// is twice its mean rank less the mean of all ranks. It lies in [-16, 16] and sums to zero. Kept as
+/// u + 16 in [1, 31] (and 16 in the lanes that do not count), products of two rows sum to at most
+/// 16 * 31^2 < 2^16 and so stay within lanes: the top lane of X times Y reversed is their dot product.
+library RankCorrelation {
+    int256 private constant PPM = 1e6;
+    uint256 private constant ONES = 0x0001000100010001000100010001000100010001000100010001000100010001;
+    uint256 private constant TOPS = 0x8000800080008000800080008000800080008000800080008000800080008000;
+    uint256 private constant MIDDLE = 16 * ONES;
+
+    /// @notice The correlation of rows `x` and `y` in ppm, in [-1e6, 1e6], truncated toward zero.
+    /// @param counts 0xffff in every lane that counts, 0 in the others.
+    /// @return ppm 0 where a row has no variance.
+    /// @return xVaries Whether the values of x differ.
+    /// @return yVaries Whether the values of y differ.
+    function spearman(uint256 x, uint256 y, uint256 counts)
+        internal
+        pure
+        returns (int256 ppm, bool xVaries, bool yVaries)
+    {
+        x = centredRanks(x, counts);
+        y = centredRanks(y, counts);
+        xVaries = x != MIDDLE;
+        yVaries = y != MIDDLE;
+        if (!xVaries || !yVaries) return (0, xVaries, yVaries);
+        uint256 yReversed = reversed(y);
+        int256 covariance = dot(x, yReversed);
+        // Safe: each dot product is at most 16 * 15^2 in size and a variance is at least 2, since u
+        // sums to zero and is not all zero; so q <= 1e12, by Cauchy and Schwarz.
+        unchecked {
+            int256 q = covariance * covariance * PPM * PPM / (dot(x, reversed(x)) * dot(y, yReversed));
+            ppm = int256(FixedPointMathLib.sqrt(uint256(q)));
+            if (covariance < 0) ppm = -ppm;
+        }
+    }
+
+    /// @notice How many lanes count.
+    function size(uint256 counts) internal pure returns (uint256) {
+        unchecked {
+            return (counts & ONES) * ONES >> 240; // at most 16: no lane carries
+        }
+    }
+
+    /// @notice u + 16 for every lane that counts, 16 for the others.
+    function centredRanks(uint256 x, uint256 counts) internal pure returns (uint256) {
+        // Safe: x and y are below 2^15, so each lane of d is 2^15 + x - y, in [1, 2^16 - 1], and each of
+        // ranks at most 2 * 16.
+        unchecked {
+            x &= counts & ~TOPS;
+            uint256 topped = x | TOPS;
+            uint256 ranks = MIDDLE;
+            for (uint256 rest = counts & ONES; rest != 0; rest &= rest - 1) {
+                // `rest & -rest` is one in the lowest lane left: dividing by it brings that lane down.
+                uint256 d = topped - (x / (rest & (0 - rest)) & 0xffff) * ONES;
+                // One if x >= y, one more if x > y: less one, their sum over y is u.
+                ranks += (d >> 15 & ONES) + (d - ONES >> 15 & ONES);
+            }
+            return (ranks - size(counts) * ONES & counts) | (MIDDLE & ~counts);
+        }
+    }
+
+    /// @notice The lanes in the opposite order.
+    function reversed(uint256 x) internal pure returns (uint256) {
+        x = x >> 128 | x << 128;
+        uint256 low = 0x0000000000000000ffffffffffffffff0000000000000000ffffffffffffffff;
+        x = (x >> 64 & low) | (x & low) << 64;
+        low = 0x00000000ffffffff00000000ffffffff00000000ffffffff00000000ffffffff;
+        x = (x >> 32 & low) | (x & low) << 32;
+        low = 0x0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff;
+        return (x >> 16 & low) | (x & low) << 16;
+    }
+
+    /// @notice The dot product of two rows of centred ranks, the second reversed.
+    function dot(uint256 x, uint256 yReversed) internal pure returns (int256) {
+        unchecked {
+            // The sum of (u + 16)(v + 16) over 16 lanes is that of uv, plus 16 * 16^2: u, v sum to 0.
+            return int256(x * yReversed >> 240) - 4096;
+        }
+    }
+}
