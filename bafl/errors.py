@@ -23,6 +23,9 @@ Messages say what happened, to which thing, and what to do now.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 
 class BaflError(Exception):
     """Root of the tree; `exit_code` is what the command line returns."""
@@ -75,7 +78,13 @@ class PayloadError(RefusedError):
 
 
 class ContractRefusal(RefusedError):
-    """The contract said no; subclasses and `name`, `args` say why (chain/)."""
+    """The contract said no; subclasses, `name` and `arguments` say why (chain/).
+
+    name: of the custom error. arguments: its values by name.
+    """
+
+    name: str = ""
+    arguments: Mapping[str, object] = MappingProxyType({})
 
 
 class OutsideError(BaflError):

@@ -1,0 +1,305 @@
+"""A participant's node: looks at the chain, asks `decide` what to do, does it, and looks again.
+
+All rules are elsewhere (the contract, `protocol`); this shell only carries things between the
+chain, the store, the task and the journal. Long work (training, scoring) runs in threads beside
+the loop; what fails because the outside world does not answer is tried again at a later look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bafl import protocol, replay
+from bafl.chain import calls
+from bafl.chain.calls import Call
+from bafl.chain.federation import Federation
+from bafl.chain.history import HistoryFile
+from bafl.chain.sender import Sender
+from bafl.errors import BaflError, ContractRefusal, OutsideError, RefusedError
+from bafl.journal import Journal, SignedNote
+from bafl.manifest import Manifest
+from bafl.protocol import Action, Options, Scored
+from bafl.store.base import Store
+from bafl.store.shelf import Shelf
+from bafl.tasks.base import Task
+from bafl.types import View
+from bafl.work import Judge, Work, honest
+
+log = logging.getLogger("bafl.node")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOptions:
+    """How a node runs. Times in seconds; confirmations: blocks before a submission counts."""
+
+    protocol: Options = field(default_factory=Options)
+    poll_s: float = 2.0
+    confirmations: int = 1
+    fetch_timeout_s: float = 30.0
+    retry_s: float = 5.0
+    transaction_timeout_s: float = 600.0
+
+
+class Node:
+    """One participant of one federation, until told to stop."""
+
+    def __init__(
+        self,
+        *,
+        federation: Federation,
+        sender: Sender,
+        store: Store,
+        task: Task,
+        manifest: Manifest,
+        home: Path,
+        options: NodeOptions | None = None,
+        judge: Judge = honest,
+    ) -> None:
+        """home: folder of the journal, payloads and residuals; one a node.
+
+        Raises JournalError if another node uses `home`, ManifestError if the task's model does
+        not fit the federation's.
+        """
+        self.options = options or NodeOptions()
+        self.federation = federation
+        self.sender = sender
+        self.address = sender.address
+        self.journal = Journal(
+            home / "journal.sqlite", federation.chain_id, federation.address, self.address
+        )
+        self.history_file = HistoryFile(federation, home / "history.sqlite")
+        shelf = Shelf(home / "payloads", store, manifest.size_limit, self.options.fetch_timeout_s)
+        federal = replay.Federal(federation.chain_id, federation.address, manifest)
+        secret = hmac.new(sender.account.key, b"BAFL hold-out", hashlib.sha256).digest()
+        self.work = Work(federal, self.journal, shelf, task, self.address, secret, home, judge)
+        self._busy: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._rest_until: dict[tuple[str, int], float] = {}
+        self._seen: dict[tuple[str, int], float] = {}
+        self._sending = asyncio.Lock()
+        self._wake = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Take part until `stop` is set. Raises what cannot be mended by trying again.
+
+        On return nothing is under way; what was begun is in the journal.
+        """
+        log.info("%s: node started", self.address)
+        stopper = asyncio.create_task(self._stop_work(stop))
+        try:
+            resumed = False
+            while not stop.is_set():
+                try:
+                    if not resumed:
+                        await asyncio.to_thread(self._resume)
+                        resumed = True
+                    await self._look()
+                except OutsideError as error:
+                    self._tell_wait("looking at the chain", error)
+                    await self._pause(stop, self.options.retry_s)
+                self._raise_failures()
+                await self._pause(stop, self.options.poll_s)
+        finally:
+            self.work.stopping.set()
+            stopper.cancel()
+            await asyncio.gather(*self._busy.values(), stopper, return_exceptions=True)
+            self.history_file.close()
+            self.journal.close()
+            log.info("%s: node stopped", self.address)
+
+    # --- looking ---
+
+    async def _look(self) -> None:
+        view = await asyncio.to_thread(self._read)
+        now = time.time()
+        turns = protocol.open_turns(view)
+        self._seen = {key: self._seen.get(key, now) for key in turns}
+        resting = {key for key, until in self._rest_until.items() if until > now}
+        busy = frozenset(self._busy) | resting
+        notes = self.journal.notes(view.judging.id, self._seen, busy)
+        for action in protocol.decide(view, notes, self.options.protocol, self.address, now):
+            self._start(action, view)
+
+    def _read(self) -> View:
+        # The view first: what it speaks of is then in the history for certain.
+        view = self.federation.view(self.address)
+        self.work.history = history = self.history_file.sync()
+        self.journal.reconcile(history.updates_by(self.address))
+        return view
+
+    def _start(self, action: Action, view: View) -> None:
+        task = asyncio.create_task(self._do(action, view))
+        self._busy[action.key] = task
+        task.add_done_callback(lambda done: self._done(action, done))
+
+    def _done(self, action: Action, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is None:
+            del self._busy[action.key]
+        self._wake.set()
+
+    def _raise_failures(self) -> None:
+        for key, task in list(self._busy.items()):
+            if task.done():
+                del self._busy[key]
+                task.result()
+
+    # --- doing ---
+
+    async def _do(self, action: Action, view: View) -> None:
+        started = time.monotonic()
+        try:
+            await self._perform(action, view)
+        except ContractRefusal as refusal:
+            self._rest(action, self.options.poll_s)
+            log.info("%s: %s was refused: %s", self.address, _name(action), refusal)
+            if isinstance(action, protocol.Submit) and _for_good(refusal, view):
+                self.work.give_up(action.trained)
+        except OutsideError as error:
+            self._rest(action, self.options.retry_s)
+            self._tell_wait(_name(action), error)
+        except RefusedError as error:
+            if not isinstance(action, protocol.Recompute):
+                raise
+            self._rest(action, self.options.retry_s)
+            log.error("%s: cannot attest window %d: %s", self.address, action.window, error)
+        else:
+            log.info("%s: %s (%.1f s)", self.address, _name(action), time.monotonic() - started)
+
+    async def _perform(self, action: Action, view: View) -> None:
+        do, call = self.work, self._call(action)
+        if call is not None:
+            async with self._sending:
+                await asyncio.to_thread(self._send, _name(action), call)
+            return
+        jobs: dict[type[Action], Callable[[Any], None]] = {
+            protocol.Train: do.train,
+            protocol.Publish: do.publish,
+            protocol.Resolve: do.resolve,
+            protocol.Score: lambda a: do.score(a, view.judging),
+            protocol.Recompute: lambda a: do.recompute(a, view.judging),
+            protocol.Forget: do.forget,
+        }
+        await asyncio.to_thread(jobs[type(action)], action)
+
+    def _call(self, action: Action) -> Call | None:
+        """Return the transaction an action is, or None for work of our own."""
+        authors = self.work.history.authors
+        match action:
+            case protocol.Submit(t):
+                return calls.submit_update(t.base_version, t.root, t.encoding, t.samples)
+            case protocol.Commit(window, tag, scored):
+                return calls.commit_scores(window, tag, self._commitment(window, tag, scored))
+            case protocol.Reveal(window, tag, scored):
+                salt = self._salt(window, tag)
+                return calls.reveal_scores(window, tag, scored.scores, scored.keep, salt)
+            case protocol.Attest(window, tag, model):
+                return calls.attest_model(window, tag, model.root.digest, model.metric)
+            case protocol.Tally(window):
+                return calls.tally(window, authors(window))
+            case protocol.Settle(window):
+                return calls.settle(window, authors(window))
+            case protocol.Discard(window):
+                return calls.discard(window)
+            case protocol.Seal():
+                return calls.seal()
+            case protocol.Wake():
+                return calls.wake()
+            case protocol.TakeSeat():
+                return calls.take_seat()
+            case _:
+                return None
+
+    def _commitment(self, window: int, tag: int, scored: Scored) -> bytes:
+        return calls.commitment(
+            self.federation.chain_id,
+            self.federation.address,
+            window,
+            tag,
+            self.address,
+            scored.scores,
+            scored.keep,
+            self._salt(window, tag),
+        )
+
+    def _salt(self, window: int, tag: int) -> bytes:
+        chain_id, contract = self.federation.chain_id, self.federation.address
+        return calls.salt(self.sender.account.key, chain_id, contract, window, tag, self.address)
+
+    def _send(self, name: str, call: Call) -> None:
+        signed = self.sender.sign(call)
+        self.journal.sign(SignedNote(name, signed.nonce, signed.raw, signed.hash))
+        self._finish(name, signed)
+
+    def _finish(self, name: str, signed: Any) -> None:
+        def replaced(new: Any) -> None:
+            self.journal.sign(SignedNote(name, new.nonce, new.raw, new.hash))
+
+        self.sender.broadcast(signed)
+        try:
+            self.sender.wait(
+                signed,
+                deadline_s=time.time() + self.options.transaction_timeout_s,
+                confirmations=self.options.confirmations,
+                on_replace=replaced,
+            )
+        except ContractRefusal:
+            self.journal.settle(signed.nonce)
+            raise
+        self.journal.settle(signed.nonce)
+
+    def _resume(self) -> None:
+        """Bring transactions that a crash left under way to their end, before signing others."""
+        for note in self.journal.unsettled():
+            log.info("%s: resuming %s (nonce %d)", self.address, note.name, note.nonce)
+            try:
+                self._finish(note.name, self.sender.restore(note.raw))
+            except ContractRefusal as refusal:
+                log.info("%s: %s was refused: %s", self.address, note.name, refusal)
+
+    # --- waiting ---
+
+    def _tell_wait(self, what: str, error: BaflError) -> None:
+        again = self.options.retry_s
+        log.warning("%s: %s has to wait (again in %g s): %s", self.address, what, again, error)
+
+    async def _pause(self, stop: asyncio.Event, seconds: float) -> None:
+        self._wake.clear()
+        waits = [asyncio.create_task(self._wake.wait()), asyncio.create_task(stop.wait())]
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
+    async def _stop_work(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self.work.stopping.set()
+
+    def _rest(self, action: Action, seconds: float) -> None:
+        self._rest_until[action.key] = time.time() + seconds
+
+
+def _name(action: Action) -> str:
+    """Return an action as a person reads it: "score window 7"."""
+    match action:
+        case protocol.Train(version):
+            return f"train on version {version}"
+        case protocol.Submit(trained):
+            return f"submit an update of version {trained.base_version}"
+    kind, number = action.key
+    if isinstance(action, protocol.Publish | protocol.Resolve):
+        return f"{kind} update {number}"
+    return f"{kind} window {number}" if number else kind
+
+
+def _for_good(refusal: ContractRefusal, view: View) -> bool:
+    """Whether an update that was refused like this will never be taken."""
+    if refusal.name == "BaseNotNewer":
+        # The base of the last update counts again while it is the latest version.
+        return refusal.arguments["base"] != view.head.version
+    return refusal.name == "BaseTooStale"

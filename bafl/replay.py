@@ -1,0 +1,153 @@
+"""The one way to recompute a version: for a node that attests, for an audit, for a latecomer."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from bafl.aggregate.rules import aggregate
+from bafl.chain.history import History
+from bafl.codec.model import read_model
+from bafl.codec.update import UpdateFile, read_update
+from bafl.errors import AuditError, BaflError, StoreError
+from bafl.manifest import Manifest
+from bafl.store.cid import cid
+from bafl.store.shelf import Shelf
+from bafl.types import Root, UpdateHeader, UpdateRecord, VersionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Federal:
+    """Which federation a history belongs to: what payload headers are bound to."""
+
+    chain_id: int
+    address: str
+    manifest: Manifest
+
+    def header(self, record: UpdateRecord) -> UpdateHeader:
+        """Return what the header of a payload must say, by the chain."""
+        return UpdateHeader(
+            self.chain_id, self.address, record.participant, record.base_version, record.encoding
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedVersion:
+    """One version of a history. recomputed: None where that was not possible; `note` says why."""
+
+    version: int
+    window: int
+    recorded: Root
+    recomputed: Root | None
+    note: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether the recomputed model has the recorded bytes."""
+        return self.recomputed == self.recorded
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """A whole history, recomputed."""
+
+    versions: tuple[AuditedVersion, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every version was recomputed to the recorded bytes."""
+        return all(version.ok for version in self.versions)
+
+    @property
+    def replayable_from(self) -> int:
+        """The version whose model, once had, gives every later one."""
+        failed = [version.version for version in self.versions if not version.ok]
+        return max(failed, default=0)
+
+
+def recompute(federal: Federal, history: History, window: int, base: Root, shelf: Shelf) -> Root:
+    """Work out the model that a tallied window makes of the model `base`, onto the shelf.
+
+    A pure function of the model, the log and the payloads (DESIGN: promise P1).
+    Raises AuditError if the window has no tally or used nothing, StoreError for a payload that
+    cannot be had, PayloadError for one that breaks the format.
+    """
+    tallied = history.tallied(window)
+    if tallied is None:
+        raise AuditError(f"window {window} has no tally in the log: sync again, or ask another RPC")
+    used = [
+        (record, share)
+        for record, verdict, share in zip(
+            history.updates(window), tallied.verdicts, tallied.shares_ppm, strict=True
+        )
+        if verdict.used
+    ]
+    if not used:
+        raise AuditError(f"window {window} used no update, so it makes no version")
+    files = [_read(federal, record, shelf) for record, _ in used]
+    start = read_model(shelf.path(base), federal.manifest)
+    with tempfile.TemporaryDirectory(dir=shelf.folder, prefix=".next-") as folder:
+        out = Path(folder) / "model"
+        aggregate(start, files, [share for _, share in used], federal.manifest, out)
+        return shelf.keep(out)
+
+
+def model(federal: Federal, history: History, version: int, shelf: Shelf) -> Path:
+    """Return the file of a version's model: from the shelf, the store, or by recomputing it.
+
+    Raises as `recompute` does, and AuditError if what was recomputed is not what was recorded.
+    """
+    record = history.versions[version]
+    try:
+        return shelf.path(record.root)
+    except StoreError:
+        if version == 0:
+            raise
+    before = history.versions[version - 1]
+    model(federal, history, before.version, shelf)
+    root = recompute(federal, history, record.window, before.root, shelf)
+    if root != record.root:
+        raise AuditError(
+            f"version {version} recomputes to {cid(root)}, but the chain says {cid(record.root)}: "
+            "validators attested another model; run `bafl audit`"
+        )
+    return shelf.path(root)
+
+
+def audit(
+    federal: Federal,
+    history: History,
+    shelf: Shelf,
+    progress: Callable[[AuditedVersion], None] = lambda _: None,
+) -> AuditReport:
+    """Recompute every version of a history from the log and the payloads.
+
+    A version whose payloads are gone is noted, and the audit goes on from its recorded model if
+    that can be had. shelf: best an empty one, so that every byte is fetched and checked anew.
+    """
+
+    def each() -> Iterator[AuditedVersion]:
+        for before, record in pairwise(history.versions):
+            audited = _audit_one(federal, history, before, record, shelf)
+            progress(audited)
+            yield audited
+
+    return AuditReport(tuple(each()))
+
+
+def _audit_one(
+    federal: Federal, history: History, before: VersionRecord, record: VersionRecord, shelf: Shelf
+) -> AuditedVersion:
+    try:
+        root = recompute(federal, history, record.window, before.root, shelf)
+    except BaflError as error:
+        return AuditedVersion(record.version, record.window, record.root, None, str(error))
+    note = "" if root == record.root else f"recomputed to {cid(root)}, recorded {cid(record.root)}"
+    return AuditedVersion(record.version, record.window, record.root, root, note)
+
+
+def _read(federal: Federal, record: UpdateRecord, shelf: Shelf) -> UpdateFile:
+    return read_update(shelf.path(record.root), federal.header(record), federal.manifest)
