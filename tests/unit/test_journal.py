@@ -1,0 +1,166 @@
+"""What a node remembers, and that nobody else writes it."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bafl.errors import JournalError
+from bafl.journal import Journal, SignedNote
+from bafl.protocol import Recomputed, Scored, Trained
+from bafl.types import RAW, Encoding, Root, UpdateRecord
+
+ME = "0x" + "aB" * 20
+FEDERATION = "0x" + "cd" * 20
+
+
+def root(number: int) -> Root:
+    return Root(number.to_bytes(32, "big"), RAW)
+
+
+def trained(number: int, base: int = 0) -> Trained:
+    return Trained(base, root(number), Encoding.INT8, 10)
+
+
+def on_chain(number: int, update_id: int) -> UpdateRecord:
+    return UpdateRecord(update_id, ME, 0, root(number), Encoding.INT8, 10, 1)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "home" / "journal.sqlite"
+
+
+@pytest.fixture
+def journal(path: Path) -> Iterator[Journal]:
+    opened = Journal(path, 31337, FEDERATION, ME)
+    yield opened
+    opened.close()
+
+
+def test_remembers_everything_over_a_restart(path: Path, journal: Journal) -> None:
+    journal.train(trained(1), "1.npy")
+    journal.score(3, 2**64 - 1, Scored((10, -32768), 1))
+    journal.recompute(3, 2**64 - 1, Recomputed(root(9), -7))
+    journal.sign(SignedNote("submit", 4, b"raw", b"hash"))
+    journal.pin(3, root(5))
+    before = journal.notes(3, {}, frozenset())
+    journal.close()
+    again = Journal(path, 31337, FEDERATION, ME)
+    assert again.notes(3, {}, frozenset()) == before
+    assert before.trained == trained(1)
+    assert before.scored == {(3, 2**64 - 1): Scored((10, -32768), 1)}
+    assert before.recomputed == {(3, 2**64 - 1): Recomputed(root(9), -7)}
+    assert before.pinned_windows == (3,)
+    assert again.unsettled() == (SignedNote("submit", 4, b"raw", b"hash"),)
+    again.close()
+
+
+def test_is_readable_by_its_owner_alone(path: Path, journal: Journal) -> None:
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_second_node_with_the_same_journal_says_so(path: Path, journal: Journal) -> None:
+    with pytest.raises(JournalError, match="another node is running"):
+        Journal(path, 31337, FEDERATION, ME)
+
+
+def test_a_second_process_is_kept_out_too(path: Path, journal: Journal) -> None:
+    code = (
+        "import sys; from pathlib import Path; from bafl.journal import Journal\n"
+        f"Journal(Path(sys.argv[1]), 31337, {FEDERATION!r}, {ME!r})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "another node is running" in done.stderr
+
+
+def test_a_killed_node_leaves_no_lock_behind(path: Path) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; from bafl.journal import Journal\n"
+        f"Journal(Path(sys.argv[1]), 31337, {FEDERATION!r}, {ME!r})\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    Journal(path, 31337, FEDERATION, ME).close()
+
+
+@pytest.mark.parametrize(
+    ("chain_id", "federation", "participant", "what"),
+    [
+        (1, FEDERATION, ME, "chain id"),
+        (31337, "0x" + "00" * 20, ME, "federation"),
+        (31337, FEDERATION, "0x" + "01" * 20, "participant"),
+    ],
+)
+def test_a_journal_of_another_node_is_refused(
+    path: Path, journal: Journal, chain_id: int, federation: str, participant: str, what: str
+) -> None:
+    journal.close()
+    with pytest.raises(JournalError, match=what):
+        Journal(path, chain_id, federation, participant)
+
+
+def test_a_damaged_journal_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(JournalError, match="damaged"):
+        Journal(path, 31337, FEDERATION, ME)
+
+
+def test_the_first_scores_for_the_same_contents_stay(journal: Journal) -> None:
+    journal.score(1, 5, Scored((10,), 1))
+    journal.score(1, 5, Scored((20,), 0))
+    assert journal.notes(1, {}, frozenset()).scored == {(1, 5): Scored((10,), 1)}
+
+
+def test_finds_its_submission_in_the_log_and_loses_it_in_a_reorg(journal: Journal) -> None:
+    journal.train(trained(1), "1.npy")
+    journal.reconcile([on_chain(1, 35)])
+    notes = journal.notes(1, {}, frozenset())
+    assert (notes.trained, notes.unpublished) == (None, (35,))
+    journal.reconcile([])
+    assert journal.notes(1, {}, frozenset()).trained == trained(1)
+
+
+def test_an_update_moves_from_published_to_resolved(journal: Journal) -> None:
+    journal.train(trained(1), "1.npy")
+    journal.reconcile([on_chain(1, 35)])
+    journal.published(35)
+    assert journal.notes(1, {}, frozenset()).unresolved == (35,)
+    journal.resolved(35, used=True)
+    notes = journal.notes(1, {}, frozenset())
+    assert (notes.trained, notes.unpublished, notes.unresolved) == (None, (), ())
+
+
+@pytest.mark.parametrize(("used", "residual"), [(True, "1.npy"), (False, None)])
+def test_what_an_encoding_lost_lives_on_only_if_the_update_was_used(
+    journal: Journal, used: bool, residual: str | None
+) -> None:
+    journal.train(trained(1), "1.npy")
+    journal.reconcile([on_chain(1, 35)])
+    journal.resolved(35, used)
+    assert journal.residual() == residual
+
+
+def test_what_an_encoding_lost_is_used_once(journal: Journal) -> None:
+    journal.train(trained(1), "1.npy")
+    journal.reconcile([on_chain(1, 35)])
+    journal.resolved(35, used=True)
+    journal.train(trained(2), "2.npy")
+    assert journal.residual() is None
+
+
+def test_a_replacement_takes_its_nonces_place(journal: Journal) -> None:
+    journal.sign(SignedNote("seal", 4, b"cheap", b"a"))
+    journal.sign(SignedNote("seal", 4, b"dear", b"b"))
+    assert journal.unsettled() == (SignedNote("seal", 4, b"dear", b"b"),)
+    journal.settle(4)
+    assert journal.unsettled() == ()

@@ -1,0 +1,328 @@
+"""`decide` against a small world that obeys the contract's phases, with crashes anywhere."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from bafl.journal import Journal
+from bafl.protocol import (
+    Action,
+    Attest,
+    Commit,
+    Discard,
+    Notes,
+    Options,
+    Publish,
+    Recompute,
+    Recomputed,
+    Resolve,
+    Reveal,
+    Score,
+    Scored,
+    Seal,
+    Settle,
+    Submit,
+    Tally,
+    Train,
+    Trained,
+    Wake,
+    decide,
+    open_turns,
+    turn_order,
+)
+from bafl.types import (
+    NO_SEAT,
+    RAW,
+    Duties,
+    Encoding,
+    Head,
+    Participant,
+    Phase,
+    Role,
+    Root,
+    UpdateRecord,
+    View,
+    Window,
+)
+
+ME = "0x" + "11" * 20
+FEDERATION = "0x" + "22" * 20
+IDLE = Duties(*([False, b""] + [False] * 11 + [0, 0]))
+GENERALLY = Options(slot_s=0)
+
+
+def window(id_: int, phase: Phase, tag: int = 0, updates: int = 0) -> Window:
+    return Window(id_, phase, updates, 0, 0, 0, tag, 0, 1, 0, 0, 0, 0)
+
+
+def view(
+    duties: Duties = IDLE,
+    judging: Window | None = None,
+    open_: Window | None = None,
+    version: int = 0,
+) -> View:
+    opened = open_ or window(1, Phase.NONE)
+    return View(
+        block=1,
+        block_time_s=1,
+        head=Head(version, opened.id, (judging or opened).id, 4, 15, 3, *(False, False), *[0] * 5),
+        model_digest=bytes(32),
+        judging=judging or opened,
+        open=opened,
+        participant=Participant(
+            Role.TRAINER | Role.VALIDATOR, 1, 0, 0, 0, 300_000, 300_000, 0, 0, 0, 0, False,
+            NO_SEAT, (0, 0), (0, 0), (0, 0), (0, 0), bytes(32),
+        ),
+        duties=duties,
+        commitment=bytes(32),
+    )  # fmt: skip
+
+
+SCORED = Scored((10, -20), 1)
+RECOMPUTED = Recomputed(Root(bytes(32), RAW), 5)
+TRAINED = Trained(0, Root(bytes(31) + b"\1", RAW), Encoding.INT8, 7)
+
+
+def asked(
+    seen: View, notes: Notes | None = None, options: Options = GENERALLY
+) -> tuple[Action, ...]:
+    return decide(seen, notes or Notes(), options, ME, 0.0)
+
+
+def test_scores_before_it_commits_and_commits_what_it_scored() -> None:
+    now = view(replace(IDLE, can_commit=True), window(3, Phase.COMMIT, tag=9, updates=2))
+    assert asked(now) == (Score(3, 9),)
+    assert asked(now, Notes(scored={(3, 9): SCORED})) == (Commit(3, 9, SCORED),)
+
+
+def test_scores_anew_when_a_reorg_changed_the_windows_contents() -> None:
+    now = view(replace(IDLE, can_commit=True), window(3, Phase.COMMIT, tag=9, updates=2))
+    assert asked(now, Notes(scored={(3, 8): SCORED})) == (Score(3, 9),)
+
+
+def test_reveals_what_it_scored() -> None:
+    now = view(replace(IDLE, can_reveal=True), window(3, Phase.REVEAL, tag=9, updates=2))
+    assert asked(now, Notes(scored={(3, 9): SCORED})) == (Reveal(3, 9, SCORED),)
+
+
+def test_recomputes_before_it_attests() -> None:
+    now = view(replace(IDLE, can_attest=True), window(3, Phase.ATTEST, tag=9))
+    assert asked(now) == (Recompute(3, 9),)
+    assert asked(now, Notes(recomputed={(3, 9): RECOMPUTED})) == (Attest(3, 9, RECOMPUTED),)
+
+
+def test_a_trainer_only_does_not_judge() -> None:
+    now = view(replace(IDLE, can_commit=True, can_wake=True), window(3, Phase.COMMIT, tag=9))
+    assert asked(now, options=Options(validate=False)) == ()
+
+
+def test_submits_what_is_trained_before_it_trains_again() -> None:
+    now = view(replace(IDLE, can_submit=True, may_train_latest=True), version=4)
+    assert asked(now) == (Train(4),)
+    assert asked(now, Notes(trained=TRAINED)) == (Submit(TRAINED),)
+
+
+def test_keeps_a_trained_update_while_the_contract_takes_none() -> None:
+    assert asked(view(version=4), Notes(trained=TRAINED)) == ()
+
+
+def test_asks_for_nothing_that_is_under_way() -> None:
+    now = view(replace(IDLE, may_train_latest=True))
+    assert asked(now, Notes(busy=frozenset({("train", 0)}))) == ()
+
+
+def test_looks_after_updates_whose_window_has_ended() -> None:
+    now = view(judging=window(5, Phase.COMMIT), open_=window(6, Phase.OPEN))
+    notes = Notes(unpublished=(97,), unresolved=(65, 81), pinned_windows=())
+    assert asked(now, notes) == (Publish(97), Resolve(65))
+
+
+@given(st.integers(1, 10_000), st.integers(1, 64))
+def test_nodes_take_turns_within_their_number(id_: int, nodes: int) -> None:
+    assert 0 <= turn_order("seal", id_, ME, nodes) < nodes
+
+
+def test_waits_for_its_turn_and_then_acts() -> None:
+    now = view(replace(IDLE, can_settle=True), window(3, Phase.ATTEST))
+    place = turn_order("settle", 3, ME, 4)
+    notes = Notes(seen_s={("settle", 3): 100.0})
+    options = Options(slot_s=2.0)
+    assert open_turns(now) == (("settle", 3),)
+    assert decide(now, notes, options, ME, 100.0 + 2.0 * place) == (Settle(3),)
+    if place:
+        assert decide(now, notes, options, ME, 99.9 + 2.0 * place) == ()
+
+
+@pytest.mark.parametrize(
+    ("duty", "action"),
+    [("can_seal", Seal(1)), ("can_tally", Tally(1)), ("can_discard", Discard(1))],
+)
+def test_takes_its_turn_at_what_anyone_may_do(duty: str, action: Action) -> None:
+    assert asked(view(replace(IDLE, **{duty: True}))) == (action,)
+
+
+@dataclass
+class World:
+    """What the contract would hold about one participant; the rules `decide` must not break."""
+
+    version: int = 0
+    window: int = 1
+    phase: Phase = Phase.OPEN
+    tag: int = 1
+    submitted: dict[int, Root] = field(default_factory=dict)  # by window
+    bases: list[int] = field(default_factory=list)
+    commitments: dict[tuple[int, int], Scored] = field(default_factory=dict)
+    reveals: dict[tuple[int, int], Scored] = field(default_factory=dict)
+    attested: dict[tuple[int, int], Recomputed] = field(default_factory=dict)
+
+    def view(self) -> View:
+        contents = (self.window, self.tag)
+        judging = window(self.window, self.phase, self.tag, 1)
+        may_submit = self.phase is Phase.OPEN and self.window not in self.submitted
+        duties = replace(
+            IDLE,
+            can_submit=may_submit,
+            may_train_latest=may_submit and self.version not in self.bases,
+            can_seal=self.phase is Phase.OPEN and self.window in self.submitted,
+            can_commit=self.phase is Phase.COMMIT and contents not in self.commitments,
+            can_reveal=self.phase is Phase.REVEAL
+            and contents in self.commitments
+            and contents not in self.reveals,
+            can_attest=self.phase is Phase.ATTEST and contents not in self.attested,
+            can_settle=self.phase is Phase.ATTEST and contents in self.attested,
+        )
+        return view(duties, judging, judging, self.version)
+
+    def records(self) -> list[UpdateRecord]:
+        return [
+            UpdateRecord(w * 16, ME, 0, root, Encoding.INT8, 7, 1)
+            for w, root in self.submitted.items()
+        ]
+
+
+class CrashingNode(RuleBasedStateMachine):
+    """A node that may die before or after every effect; the journal is real, the world is small."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.world = World()
+        self.serial = 0
+        self.start()
+
+    def start(self) -> None:
+        self.journal = Journal(Path(self.folder.name) / "journal.sqlite", 1, FEDERATION, ME)
+
+    def teardown(self) -> None:
+        self.journal.close()
+        self.folder.cleanup()
+
+    @rule(at=st.integers(0, 3), crash_before=st.booleans(), crash_after=st.booleans())
+    def look_and_act(self, at: int, crash_before: bool, crash_after: bool) -> None:
+        seen = self.world.view()
+        self.journal.reconcile(self.world.records())
+        notes = self.journal.notes(seen.judging.id, {}, frozenset())
+        actions = decide(seen, notes, GENERALLY, ME, 0.0)
+        if not actions:
+            return
+        action = actions[at % len(actions)]
+        if not crash_before:
+            self.perform(action, crash_after)
+        if crash_before or crash_after:
+            self.journal.close()
+            self.start()
+
+    def perform(self, action: Action, crash_after: bool) -> None:
+        world, journal = self.world, self.journal
+        match action:
+            case Train(version):
+                self.serial += 1
+                root = Root(self.serial.to_bytes(32, "big"), RAW)
+                journal.train(Trained(version, root, Encoding.INT8, 7), f"{self.serial}.npy")
+            case Submit(trained):
+                assert world.window not in world.submitted, "submitted twice in one window"
+                assert trained.root not in world.submitted.values(), "one update submitted twice"
+                world.submitted[world.window] = trained.root
+                world.bases.append(trained.base_version)
+            case Publish(update):
+                assert world.submitted[update // 16], "published before it was on the chain"
+                if not crash_after:
+                    journal.published(update)
+            case Resolve(update):
+                journal.resolved(update, used=True)
+            case Score(window_, tag):
+                self.serial += 1
+                journal.score(window_, tag, Scored((self.serial % 100,), 1))
+            case Commit(window_, tag, scored):
+                assert (window_, tag) not in world.commitments, "committed twice"
+                world.commitments[window_, tag] = scored
+            case Reveal(window_, tag, scored):
+                assert world.commitments[window_, tag] == scored, "revealed other scores"
+                world.reveals[window_, tag] = scored
+            case Recompute(window_, tag):
+                journal.recompute(window_, tag, RECOMPUTED)
+            case Attest(window_, tag, recomputed):
+                assert (window_, tag) not in world.attested, "attested twice"
+                world.attested[window_, tag] = recomputed
+            case Seal(_):
+                world.phase = Phase.COMMIT
+            case Settle(_):
+                world.version += 1
+                world.window += 1
+                world.tag += 1
+                world.phase = Phase.OPEN
+            case Wake():
+                pass
+            case other:
+                pytest.fail(f"not asked for by this world: {other}")
+
+    @precondition(lambda self: self.world.phase in (Phase.COMMIT, Phase.REVEAL))
+    @rule()
+    def others_finish_the_phase(self) -> None:
+        mine = (self.world.window, self.world.tag)
+        if self.world.phase is Phase.COMMIT:
+            if mine in self.world.commitments:
+                self.world.phase = Phase.REVEAL
+        elif mine in self.world.reveals:
+            self.world.phase = Phase.ATTEST
+
+    @precondition(lambda self: self.world.phase is Phase.COMMIT)
+    @rule()
+    def a_reorg_changes_the_windows_contents(self) -> None:
+        self.world.tag += 100
+
+    @precondition(lambda self: self.world.phase is Phase.OPEN)
+    @rule()
+    def a_reorg_undoes_the_submission(self) -> None:
+        if self.world.submitted.pop(self.world.window, None) is not None:
+            self.world.bases.pop()
+
+    @invariant()
+    def nothing_revealed_differs_from_what_was_committed(self) -> None:
+        for contents, scored in self.world.reveals.items():
+            assert self.world.commitments[contents] == scored
+
+    @invariant()
+    def there_is_always_something_to_do_or_to_wait_for(self) -> None:
+        seen = self.world.view()
+        self.journal.reconcile(self.world.records())
+        notes = self.journal.notes(seen.judging.id, {}, frozenset())
+        waits = (self.world.phase, (self.world.window, self.world.tag))
+        acted = {**self.world.commitments, **self.world.reveals}
+        assert decide(seen, notes, GENERALLY, ME, 0.0) or waits[1] in acted
+
+
+TestCrashingNode = CrashingNode.TestCase
+TestCrashingNode.settings = settings(
+    max_examples=25,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
