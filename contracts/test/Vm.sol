@@ -64,7 +64,10 @@ interface Vm {
     // ----- Keys and signatures -----
 
     function addr(uint256 key) external pure returns (address);
-    function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+    function sign(
+        uint256 key,
+        bytes32 digest
+    ) external pure returns (uint8 v, bytes32 r, bytes32 s);
 
     // ----- What must happen next -----
 
@@ -97,9 +100,9 @@ interface Vm {
     function recordLogs() external;
     function getRecordedLogs() external returns (Log[] memory);
     function record() external;
-    function accesses(address target)
-        external
-        returns (bytes32[] memory readSlots, bytes32[] memory writeSlots);
+    function accesses(
+        address target
+    ) external returns (bytes32[] memory readSlots, bytes32[] memory writeSlots);
     function load(address target, bytes32 slot) external view returns (bytes32);
     function store(address target, bytes32 slot, bytes32 value) external;
     function snapshotState() external returns (uint256 id);
@@ -110,9 +113,10 @@ interface Vm {
     function lastCallGas() external view returns (Gas memory);
     function startSnapshotGas(string calldata group, string calldata name) external;
     function stopSnapshotGas() external returns (uint256);
-    function snapshotGasLastCall(string calldata group, string calldata name)
-        external
-        returns (uint256);
+    function snapshotGasLastCall(
+        string calldata group,
+        string calldata name
+    ) external returns (uint256);
     function snapshotValue(string calldata group, string calldata name, uint256 value) external;
     function pauseGasMetering() external;
     function resumeGasMetering() external;
@@ -125,30 +129,30 @@ interface Vm {
     function readFile(string calldata path) external view returns (string memory);
     function writeFile(string calldata path, string calldata data) external;
     function projectRoot() external view returns (string memory);
-    function parseJsonUint(string calldata json, string calldata key)
-        external
-        pure
-        returns (uint256);
-    function parseJsonUintArray(string calldata json, string calldata key)
-        external
-        pure
-        returns (uint256[] memory);
-    function parseJsonIntArray(string calldata json, string calldata key)
-        external
-        pure
-        returns (int256[] memory);
-    function parseJsonBytes(string calldata json, string calldata key)
-        external
-        pure
-        returns (bytes memory);
-    function parseJsonBytes32(string calldata json, string calldata key)
-        external
-        pure
-        returns (bytes32);
-    function parseJsonString(string calldata json, string calldata key)
-        external
-        pure
-        returns (string memory);
+    function parseJsonUint(
+        string calldata json,
+        string calldata key
+    ) external pure returns (uint256);
+    function parseJsonUintArray(
+        string calldata json,
+        string calldata key
+    ) external pure returns (uint256[] memory);
+    function parseJsonIntArray(
+        string calldata json,
+        string calldata key
+    ) external pure returns (int256[] memory);
+    function parseJsonBytes(
+        string calldata json,
+        string calldata key
+    ) external pure returns (bytes memory);
+    function parseJsonBytes32(
+        string calldata json,
+        string calldata key
+    ) external pure returns (bytes32);
+    function parseJsonString(
+        string calldata json,
+        string calldata key
+    ) external pure returns (string memory);
     function toString(uint256 value) external pure returns (string memory);
     function toString(int256 value) external pure returns (string memory);
     function toString(address value) external pure returns (string memory);
@@ -171,19 +175,25 @@ interface Vm {
     function assertEq(bytes32 left, bytes32 right) external pure;
     function assertEq(bytes32 left, bytes32 right, string calldata why) external pure;
     function assertEq(string calldata left, string calldata right) external pure;
-    function assertEq(string calldata left, string calldata right, string calldata why)
-        external
-        pure;
+    function assertEq(
+        string calldata left,
+        string calldata right,
+        string calldata why
+    ) external pure;
     function assertEq(bytes calldata left, bytes calldata right) external pure;
     function assertEq(bytes calldata left, bytes calldata right, string calldata why) external pure;
     function assertEq(uint256[] calldata left, uint256[] calldata right) external pure;
-    function assertEq(uint256[] calldata left, uint256[] calldata right, string calldata why)
-        external
-        pure;
+    function assertEq(
+        uint256[] calldata left,
+        uint256[] calldata right,
+        string calldata why
+    ) external pure;
     function assertEq(int256[] calldata left, int256[] calldata right) external pure;
-    function assertEq(int256[] calldata left, int256[] calldata right, string calldata why)
-        external
-        pure;
+    function assertEq(
+        int256[] calldata left,
+        int256[] calldata right,
+        string calldata why
+    ) external pure;
     function assertNotEq(uint256 left, uint256 right) external pure;
     function assertNotEq(uint256 left, uint256 right, string calldata why) external pure;
     function assertNotEq(address left, address right) external pure;
@@ -212,9 +222,12 @@ interface Vm {
         string calldata why
     ) external pure;
     function assertApproxEqAbs(int256 left, int256 right, uint256 maxDelta) external pure;
-    function assertApproxEqAbs(int256 left, int256 right, uint256 maxDelta, string calldata why)
-        external
-        pure;
+    function assertApproxEqAbs(
+        int256 left,
+        int256 right,
+        uint256 maxDelta,
+        string calldata why
+    ) external pure;
 }
 
 /// @title Test: base of our suites
@@ -269,7 +282,7 @@ abstract contract Test {
 
     /// @notice The same with a balance, without the key.
     function fund(string memory name, uint256 balance) internal returns (address account) {
-        (account,) = actor(name);
+        (account, ) = actor(name);
         vm.deal(account, balance);
     }
 
