@@ -76,12 +76,12 @@ library Tally {
         uint256[] others; // m rows; the consensus of the others, plus BASE
         uint256[] common; // m rows; 0xffff where a validator's score meets a consensus of the others
         uint256[] votes; // room for m votes
-        uint256 indexOf; // byte s: one plus the index of the validator in seat s
+        uint256 authors; // byte i: one plus the author of update i as a validator, 0 if it is none
         uint256 weight; // all revealed weight
     }
 
     /// @notice The verdicts of a window.
-    function tally(Input memory input) external pure returns (Output memory output) {
+    function tally(Input calldata input) external pure returns (Output memory output) {
         uint256 n = input.authorSeat.length;
         uint256 m = input.scores.length;
         _requireShape(input, m, n);
@@ -91,16 +91,16 @@ library Tally {
         output.agreement = new int256[](m);
 
         Desk memory desk;
-        output.keep = _layOut(desk, input, m);
+        output.keep = _layOut(desk, input, m, n);
         for (uint256 i = 0; i < n; ++i) _judge(input, output, desk, i);
         for (uint256 v = 0; v < m; ++v) {
             output.agreement[v] = _agreement(desk.rows[v], desk.others[v], desk.common[v]);
         }
-        _share(input, output, _accept(input, output));
+        _share(input, output, _accept(output, input.rejectBelow));
     }
 
     /// @dev What the unchecked access to arrays below rests on.
-    function _requireShape(Input memory input, uint256 m, uint256 n) private pure {
+    function _requireShape(Input calldata input, uint256 m, uint256 n) private pure {
         uint256 unequal = (input.weights.length ^ m) | (input.keeps.length ^ m) | (input.seats.length ^ m);
         unequal |= (input.authorWeight.length ^ n) | (input.reputations.length ^ n);
         unequal |= (input.samples.length ^ n) | (input.staleness.length ^ n);
@@ -108,66 +108,96 @@ library Tally {
     }
 
     /// @dev Prepares the desk, and takes the median of the keep votes.
-    function _layOut(Desk memory desk, Input memory input, uint256 m) private pure returns (uint256) {
-        uint256[] memory rows = desk.rows = new uint256[](m);
-        uint256[] memory ballots = desk.ballots = new uint256[](m);
-        uint256[] memory votes = desk.votes = new uint256[](m);
+    function _layOut(Desk memory desk, Input calldata input, uint256 m, uint256 n)
+        private
+        pure
+        returns (uint256)
+    {
+        uint256[] memory votes = desk.votes = WeightedMedian.room(m);
         desk.others = new uint256[](m);
         desk.common = new uint256[](m);
-        uint256 tops = ONES << 15;
-        uint256 indexOf;
+        uint256 indexOf = _placeBallots(desk, input, votes, m);
+        if (m > 1) desk.authors = _authors(input.authorSeat, indexOf, n); // else nobody else is there
+        (uint256 place,) = WeightedMedian.find(votes, desk.weight);
+        return WeightedMedian.valueOf(votes.get(place));
+    }
+
+    /// @dev Fills rows, ballots and weight, and votes with the keep votes.
+    /// @return indexOf Byte s: one plus the index of the validator in seat s.
+    function _placeBallots(Desk memory desk, Input calldata input, uint256[] memory votes, uint256 m)
+        private
+        pure
+        returns (uint256 indexOf)
+    {
+        uint256[] memory rows = desk.rows = new uint256[](m);
+        uint256[] memory ballots = desk.ballots = new uint256[](m);
+        (uint256[] calldata scores, uint256[] calldata weights) = (input.scores, input.weights);
+        (uint256[] calldata keeps, uint256[] calldata seats) = (input.keeps, input.seats);
         uint256 weight;
-        // Safe: weights are at most 2^96 and at most 32.
+        // Safe: weights are at most 2^96 and at most 32; v < m.
         unchecked {
             for (uint256 v = 0; v < m; ++v) {
-                // Adds BASE to every lane; the top bits are added as by xor, so that nothing carries over.
-                uint256 row = input.scores.get(v);
-                rows.set(v, (row & ~tops) + BASE * ONES ^ (row & tops));
-                uint256 w = input.weights.get(v);
-                ballots.set(v, WeightedMedian.vote(0, v, w));
+                rows.set(v, _raised(_get(scores, v)));
+                uint256 w = _get(weights, v);
                 weight += w;
-                WeightedMedian.insert(votes, v, WeightedMedian.vote(input.keeps.get(v), v, w));
-                indexOf |= v + 1 << 8 * input.seats.get(v);
+                uint256 ballot = WeightedMedian.vote(0, v, w);
+                ballots.set(v, ballot);
+                WeightedMedian.insert(votes, v, WeightedMedian.withValue(ballot, _get(keeps, v)));
+                indexOf |= v + 1 << 8 * _get(seats, v);
             }
         }
-        desk.indexOf = indexOf;
         desk.weight = weight;
-        (uint256 place,) = WeightedMedian.find(votes, weight);
-        return WeightedMedian.valueOf(votes[place]);
+    }
+
+    /// @dev Adds BASE to every lane, modulo 2^16: the top bits by xor, so that nothing carries over.
+    function _raised(uint256 row) private pure returns (uint256) {
+        uint256 tops = ONES << 15;
+        unchecked {
+            return (row & ~tops) + BASE * ONES ^ (row & tops);
+        }
+    }
+
+    function _authors(uint256[] calldata seats, uint256 indexOf, uint256 n)
+        private
+        pure
+        returns (uint256 authors)
+    {
+        // Safe: i < n <= 16; a seat of 32 or more shifts everything out.
+        unchecked {
+            for (uint256 i = 0; i < n; ++i) authors |= (indexOf >> 8 * _get(seats, i) & 0xff) << 8 * i;
+        }
     }
 
     /// @dev Everything about one update that needs only its own column of scores: its consensus, who was
     /// overruled, and for each validator the consensus of the others.
-    function _judge(Input memory input, Output memory output, Desk memory desk, uint256 i) private pure {
-        (uint256 count, uint256 weight, uint256 real, uint256 codes) =
-            _collect(desk, input.authorSeat.get(i), i);
+    function _judge(Input calldata input, Output memory output, Desk memory desk, uint256 i) private pure {
+        (uint256 count, uint256 weight, uint256 real, uint256 codes) = _collect(desk, i);
         // Safe: weights are at most 2^96 and at most 32, so no sum of them, nor twice one, leaves 256
         // bits; and no vote weighs more than all of them, real, which is part of weight.
         unchecked {
-            output.verdicts[i] = REJECTED; // until it is accepted
             if (2 * real <= weight) {
                 // Nor have the others a consensus without any one real score: there are no agreements.
-                output.consensus[i] = NO_CONSENSUS;
-                if (_malformed(input, desk, codes, i)) {
-                    output.consensus[i] = MALFORMED;
-                    output.verdicts[i] = MALFORMED_VERDICT;
-                }
+                bool malformed = _malformed(input, desk, codes, i);
+                output.consensus[i] = malformed ? MALFORMED : NO_CONSENSUS;
+                output.verdicts[i] = malformed ? MALFORMED_VERDICT : REJECTED;
                 return;
             }
-            if (codes != 0) output.overruled |= _seats(input, codes);
+            if (codes != 0) output.overruled |= _seats(input.seats, codes);
 
             uint256[] memory votes = desk.votes;
             uint256 shift = 240 - 16 * i;
             (uint256 place, uint256 upTo) = WeightedMedian.find(votes, real);
             output.consensus[i] = int256(WeightedMedian.valueOf(votes.get(place))) - int256(BASE);
+            output.verdicts[i] = REJECTED; // until it is accepted
+            (uint256[] memory others, uint256[] memory common) = (desk.others, desk.common);
             for (uint256 k = 0; k < count; ++k) {
                 uint256 vote = votes.get(k);
                 uint256 w = WeightedMedian.weightOf(vote);
-                if (2 * (real - w) <= weight - w) continue;
+                if (2 * real <= weight + w) continue; // 2 (real - w) <= weight - w
                 uint256 v = WeightedMedian.voterOf(vote);
                 uint256 median = WeightedMedian.without(votes, real, place, upTo, k);
-                desk.others.set(v, desk.others.get(v) | median << shift);
-                desk.common.set(v, desk.common.get(v) | 0xffff << shift);
+                others.set(v, others.get(v) | median << shift);
+                common.set(v, common.get(v) | 0xffff << shift);
             }
         }
     }
@@ -177,24 +207,23 @@ library Tally {
     /// @return weight The weight of the judges.
     /// @return real The weight of those with a real score.
     /// @return codes Bitmap over validators of those without.
-    function _collect(Desk memory desk, uint256 authorSeat, uint256 i)
+    function _collect(Desk memory desk, uint256 i)
         private
         pure
         returns (uint256 count, uint256 weight, uint256 real, uint256 codes)
     {
         (uint256[] memory rows, uint256[] memory ballots) = (desk.rows, desk.ballots);
         uint256[] memory votes = desk.votes;
-        // Safe: see _judge; a seat of 32 or more shifts everything out.
+        // Safe: see _judge.
         unchecked {
             uint256 m = rows.length;
             uint256 shift = 240 - 16 * i;
-            uint256 author = desk.indexOf >> 8 * authorSeat & 0xff;
-            if (m == 1) author = 0; // nobody else is there
+            uint256 author = (desk.authors >> 8 * i & 0xff) - 1; // none wraps to no index
             weight = desk.weight;
             for (uint256 v = 0; v < m; ++v) {
                 uint256 ballot = ballots.get(v);
                 uint256 value = rows.get(v) >> shift & 0xffff;
-                if (v + 1 == author) {
+                if (v == author) {
                     weight -= WeightedMedian.weightOf(ballot);
                 } else if (value > SPAN) {
                     codes |= 1 << v;
@@ -207,7 +236,7 @@ library Tally {
     }
 
     /// @dev Whether enough of those who gave a code for an update call it malformed.
-    function _malformed(Input memory input, Desk memory desk, uint256 codes, uint256 i)
+    function _malformed(Input calldata input, Desk memory desk, uint256 codes, uint256 i)
         private
         pure
         returns (bool)
@@ -220,17 +249,17 @@ library Tally {
                 if (codes >> v & 1 == 0) continue;
                 if (desk.rows.get(v) >> (240 - 16 * i) & 0xffff != MALFORMED_LANE) continue;
                 ++accusers;
-                accusing += input.weights.get(v);
+                accusing += input.weights[v];
             }
-            uint256 active = input.activeWeight.zeroFloorSub(input.authorWeight.get(i));
+            uint256 active = input.activeWeight.zeroFloorSub(input.authorWeight[i]);
             return accusers >= FEWEST_MALFORMED && 3 * accusing > 2 * active;
         }
     }
 
     /// @dev From a bitmap over validators to one over their seats.
-    function _seats(Input memory input, uint256 validators) private pure returns (uint256 seats) {
-        for (uint256 v = 0; v < input.seats.length; ++v) {
-            if (validators >> v & 1 != 0) seats |= 1 << input.seats.get(v);
+    function _seats(uint256[] calldata seats, uint256 validators) private pure returns (uint256 bitmap) {
+        for (uint256 v = 0; v < seats.length; ++v) {
+            if (validators >> v & 1 != 0) bitmap |= 1 << seats[v];
         }
     }
 
@@ -242,55 +271,90 @@ library Tally {
     }
 
     /// @dev Marks the best `keep` updates that are not below the floor as accepted.
-    /// @return accepted Their indices, best first.
-    function _accept(Input memory input, Output memory output)
-        private
-        pure
-        returns (uint256[] memory accepted)
-    {
+    /// @return accepted Their indices, worst first.
+    function _accept(Output memory output, int256 rejectBelow) private pure returns (uint256[] memory accepted) {
         uint256 n = output.consensus.length;
         accepted = new uint256[](n);
         uint256 count;
-        // Safe: a consensus is in int16 and an index below 2^8.
+        // Safe: a consensus is in int16 and an index below 2^8; all indices are below n.
         unchecked {
             // Words that sort by consensus, best first, then by index. What is below the floor ranks
             // behind all that is not, so it may as well be left out first.
             for (uint256 i = 0; i < n; ++i) {
                 int256 c = output.consensus[i];
-                if (c <= MALFORMED || c < input.rejectBelow) continue;
-                accepted[count++] = uint256(type(int16).max - c) << 8 | i;
+                if (c <= MALFORMED || c < rejectBelow) continue;
+                accepted.set(count++, uint256(type(int16).max - c) << 8 | i);
             }
-        }
-        accepted.truncate(count);
-        LibSort.insertionSort(accepted);
-        accepted.truncate(output.keep);
-        for (uint256 k = 0; k < accepted.length; ++k) {
-            uint256 i = accepted[k] & 0xff;
-            accepted[k] = i;
-            output.verdicts[i] = output.consensus[i] > 0 ? PAID : ACCEPTED;
+            accepted.truncate(count);
+            LibSort.insertionSort(accepted);
+            accepted.truncate(output.keep);
+            LibSort.reverse(accepted);
+            for (uint256 j = 0; j < accepted.length; ++j) {
+                uint256 i = accepted.get(j) & 0xff;
+                accepted.set(j, i);
+                output.verdicts[i] = output.consensus[i] > 0 ? PAID : ACCEPTED;
+            }
         }
     }
 
     /// @dev Gives the accepted updates their shares.
-    function _share(Input memory input, Output memory output, uint256[] memory accepted) private pure {
+    /// @param accepted Worst first, so that one indicator is sorted already.
+    function _share(Input calldata input, Output memory output, uint256[] memory accepted) private pure {
         uint256[][] memory indicators = new uint256[][](input.trustSamples ? 3 : 2);
-        for (uint256 k = 0; k < indicators.length; ++k) indicators[k] = new uint256[](accepted.length);
-        for (uint256 j = 0; j < accepted.length; ++j) {
-            uint256 i = accepted[j];
-            // Accepted, so its consensus is in [-10000, 9990]: the quotient is at most 1999.
-            uint256 gain = uint256(int256(BASE) + output.consensus[i]);
-            indicators[0][j] = gain * WAD / (2 * BASE - gain);
-            indicators[1][j] = input.reputations[i];
-            if (indicators.length == 3) indicators[2][j] = input.samples[i];
-        }
+        indicators[0] = _quality(output.consensus, accepted);
+        indicators[1] = _of(accepted, input.reputations);
+        if (input.trustSamples) indicators[2] = _of(accepted, input.samples);
+
         uint256[] memory shares = EntropyShares.shares(indicators);
-        for (uint256 j = 0; j < accepted.length; ++j) {
-            uint256 share = shares[j] * PPM;
-            uint256 staleness = input.staleness[accepted[j]];
-            // The root of (1 + staleness) * WAD^2 is WAD times its root, and at least WAD.
-            if (staleness != 0) share /= FixedPointMathLib.sqrt((1 + staleness) * WAD * WAD);
-            else share /= WAD;
-            output.shares[accepted[j]] = share;
+        uint256[] calldata staleness = input.staleness;
+        // Safe: accepted indices are below n; a share is at most WAD, staleness below 2^16.
+        unchecked {
+            for (uint256 j = 0; j < accepted.length; ++j) {
+                uint256 i = accepted.get(j);
+                uint256 share = shares.get(j) * PPM;
+                uint256 stale = _get(staleness, i);
+                // The root of (1 + stale) WAD^2 is WAD times that of 1 + stale, and never above it by
+                // rounding: shares of stale updates are below what they are without it.
+                if (stale == 0) share /= WAD;
+                else share /= ((1 + stale) * WAD * WAD).sqrt();
+                output.shares[i] = share;
+            }
+        }
+    }
+
+    /// @dev (1 + s) / (1 - s) in WAD for the consensus scores s of the accepted, as parts of one.
+    function _quality(int256[] memory consensus, uint256[] memory accepted)
+        private
+        pure
+        returns (uint256[] memory values)
+    {
+        values = new uint256[](accepted.length);
+        unchecked {
+            for (uint256 j = 0; j < values.length; ++j) {
+                // Accepted, so the consensus is in [-10000, 9990]: gain is in [0, SPAN], SPAN < 2 BASE.
+                uint256 gain = uint256(int256(BASE) + consensus[accepted.get(j)]);
+                values.set(j, gain * WAD / (2 * BASE - gain));
+            }
+        }
+    }
+
+    /// @dev The values of the accepted.
+    function _of(uint256[] memory accepted, uint256[] calldata all)
+        private
+        pure
+        returns (uint256[] memory values)
+    {
+        values = new uint256[](accepted.length);
+        unchecked {
+            // Safe: accepted indices are below n, the length of all.
+            for (uint256 j = 0; j < values.length; ++j) values.set(j, _get(all, accepted.get(j)));
+        }
+    }
+
+    /// @dev values[i], for i below its length.
+    function _get(uint256[] calldata values, uint256 i) private pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := calldataload(add(values.offset, shl(5, i)))
         }
     }
 }

@@ -8,7 +8,7 @@ import {DynamicArrayLib} from "solady/src/utils/DynamicArrayLib.sol";
 /// of the weight: 2 * cum(<= x) >= total. It is always one of the voted values, and voters with less
 /// than half of the weight cannot move it outside the range of the others' values.
 /// @dev A vote is one word, value (120 bits) | voter (8) | weight (128), so that sorting words sorts
-/// votes. Votes lie in a heap of memory made with room for all of them, the first `count` sorted.
+/// votes. Votes lie sorted in a `room`, an array whose length reads 0.
 /// Weights are in [1, 2^96] and `total` is always the weight of all votes given: of at most 2^16 votes
 /// no sum of weights, nor twice one, leaves 128 bits. So the arithmetic is unchecked; places stay below
 /// `count` for the reasons given beside the loops, so access is unchecked too.
@@ -36,19 +36,26 @@ library WeightedMedian {
         return vote_ & type(uint128).max;
     }
 
+    /// @notice Room for up to `size` votes.
+    function room(uint256 size) internal pure returns (uint256[] memory votes) {
+        votes = new uint256[](size);
+        assembly ("memory-safe") {
+            mstore(votes, 0) // its length: gives nothing back, and is less than any vote
+        }
+    }
+
     /// @notice Adds a vote to the first `count`, which are sorted and leave room, and keeps them sorted.
     function insert(uint256[] memory votes, uint256 count, uint256 vote_) internal pure {
         assembly ("memory-safe") {
-            // `slot` walks down from the first free word, and stops at the first word of all.
-            let first := add(votes, 0x20)
-            let slot := add(first, shl(5, count))
-            for {} gt(slot, first) {} {
-                let below := mload(sub(slot, 0x20))
-                if iszero(gt(below, vote_)) { break }
-                mstore(slot, below)
+            // Walks down from the last vote, moving up what is greater; ends at the length, which is 0.
+            let slot := add(votes, shl(5, count))
+            let below := mload(slot)
+            for {} gt(below, vote_) {} {
+                mstore(add(slot, 0x20), below)
                 slot := sub(slot, 0x20)
+                below := mload(slot)
             }
-            mstore(slot, vote_)
+            mstore(add(slot, 0x20), vote_)
         }
     }
 
