@@ -189,7 +189,7 @@ def check_values(spec: TensorSpec, values: npt.NDArray[Any]) -> float:
 
 def flush(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Replace -0 and subnormals by 0. values: float32, any shape; a copy is returned."""
-    bits = np.ascontiguousarray(values, "<f4").view(np.uint32)
+    bits = np.asarray(values, "<f4", order="C").view(np.uint32)
     normal = (bits & _MAGNITUDE) >= _SMALLEST_NORMAL
     return np.where(normal, bits, np.uint32(0)).view(np.float32)
 
