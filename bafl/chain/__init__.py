@@ -1,0 +1,1 @@
+"""The whole boundary to the chain; nothing outside this room imports web3."""

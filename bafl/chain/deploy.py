@@ -1,0 +1,127 @@
+"""Putting federations on a chain, and finding where one began."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bafl.chain.abi import address_of, artifact, checksum, interface, plain
+from bafl.chain.calls import Call, Creation
+from bafl.chain.errors import RpcError
+from bafl.errors import ChainError
+
+if TYPE_CHECKING:
+    from bafl.chain.connection import Connection
+    from bafl.chain.sender import Sender
+    from bafl.types import Genesis, Parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """Contracts that all federations of a chain share; addresses."""
+
+    tally: str
+    lens: str
+    registry: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A federation that was just created. block: where its log begins."""
+
+    address: str
+    block: int
+
+
+def deploy_support(sender: Sender, known: Support | None = None) -> Support:
+    """Deploy the tally, lens and registry, once a chain; those of `known` are checked and reused.
+
+    Raises ChainError where `known` names an address without code.
+    """
+    if known is not None:
+        for name, address in (
+            ("tally", known.tally),
+            ("lens", known.lens),
+            ("registry", known.registry),
+        ):
+            if not sender.connection.code(address_of(address, name)):
+                raise ChainError(
+                    f"{name} {address}: no contract is there; deploy the supporting contracts again"
+                )
+        return known
+    return Support(
+        tally=_create(sender, "Tally"),
+        lens=_create(sender, "FederationLens"),
+        registry=_create(sender, "FederationRegistry"),
+    )
+
+
+def federation_initcode(
+    support: Support, owner: str, genesis: Genesis, parameters: Parameters
+) -> bytes:
+    """A federation's creation code, for `deploy_federation` or for a deployment by other means."""
+    return artifact("Federation").initcode(
+        {"Tally": support.tally},
+        address_of(owner, "owner"),
+        support.lens,
+        (genesis.manifest.digest, genesis.model.digest, genesis.model.codec),
+        plain(parameters),
+    )
+
+
+def deploy_federation(
+    sender: Sender,
+    support: Support,
+    owner: str,
+    genesis: Genesis,
+    parameters: Parameters,
+    salt: bytes,
+) -> Deployed:
+    """Create a federation through the registry, which also announces it.
+
+    salt: 32 bytes; the same sender, salt and arguments give the same address, and only once.
+    Raises ContractRefusal (ParameterOutOfRange, …), InsufficientFunds, ChainError.
+    """
+    initcode = federation_initcode(support, owner, genesis, parameters)
+    call = Call("deploy", (salt, initcode), to=support.registry, contract="FederationRegistry")
+    abi = interface("FederationRegistry")
+    foretold = sender.connection.call(
+        support.registry, call.data(), block="pending", sender=sender.address
+    )
+    address = checksum(abi.decode("deploy", foretold)[0])
+    receipt = sender.send(call)
+    if not sender.connection.code(address, receipt.block):
+        raise ChainError(
+            f"the registry {support.registry} created no contract at {address}: is it BAFL's?"
+        )
+    return Deployed(address, receipt.block)
+
+
+def find_creation_block(connection: Connection, address: str) -> int:
+    """The first block in which a contract exists, by binary search on its code.
+
+    Where the node keeps no state of old blocks: the first block whose state it has and in which
+    the contract is missing, plus one; 0 if there is none such (its whole log is read then).
+    """
+    low, high = 0, connection.latest().number
+    if not connection.code(address, high):
+        raise ChainError(f"there is no contract at {address} on chain {connection.chain_id}")
+    while low < high:
+        middle = (low + high) // 2
+        try:
+            there = bool(connection.code(address, middle))
+        except (RpcError, ChainError):
+            # State this old is pruned: nothing tells what was there, so begin at the beginning.
+            return low
+        if there:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _create(sender: Sender, name: str) -> str:
+    receipt = sender.send(Creation(name, artifact(name).initcode({})))
+    if receipt.contract is None or not sender.connection.code(receipt.contract):
+        raise ChainError(f"{name}: the transaction created no contract")
+    return receipt.contract

@@ -1,0 +1,265 @@
+"""A federation's past on disk: what is confirmed is kept, what is not is read anew each time."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from bafl.chain.abi import interface
+from bafl.chain.deploy import find_creation_block
+from bafl.chain.errors import Inconsistent
+from bafl.chain.fold import History
+from bafl.chain.logs import LogReader, RawLog, decode
+from bafl.errors import ChainError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from bafl.chain.connection import Block
+    from bafl.chain.federation import Federation
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+ATTEMPTS = 5
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS logs (
+    block INTEGER, position INTEGER, block_hash BLOB, transaction_hash BLOB, topics BLOB, data BLOB,
+    PRIMARY KEY (block, position)
+) WITHOUT ROWID;
+"""
+
+
+class HistoryFile:
+    """Follows a federation's log; thread-safe.
+
+    path: an SQLite file that spares reading it all again (None: in memory). It is a cache: one that
+    is damaged is begun anew. confirmations: blocks on top of an event before it is kept; younger
+    events are part of the history too, and read again at each sync.
+    start_block: where the contract was created; looked up if not given.
+    Raises UsageError for a file of another federation.
+    """
+
+    def __init__(
+        self,
+        federation: Federation,
+        path: Path | None = None,
+        *,
+        confirmations: int = 0,
+        start_block: int | None = None,
+    ) -> None:
+        self.federation = federation
+        self.confirmations = confirmations
+        self._reader = LogReader(federation.connection, federation.address)
+        self._interface = interface("Federation")
+        self._lock = threading.Lock()
+        self._path = path
+        self._database = self._open()
+        self._start = self._meta("start_block")
+        if self._start is None:
+            if start_block is None:
+                start_block = find_creation_block(federation.connection, federation.address)
+            self._start = start_block
+            self._set("start_block", start_block)
+            self._database.commit()
+        self._confirmed = History(federation.genesis.model)
+        self._history = self._confirmed
+        self._seen: bytes | None = None
+        try:
+            self._fold(self._confirmed, self._stored())
+        except ChainError as error:
+            log.warning("%s: %s; reading the log anew", path, error)
+            self._reset()
+
+    def close(self) -> None:
+        """Close the file; the last history stays readable."""
+        with self._lock:
+            self._database.close()
+
+    def sync(self) -> History:
+        """The history up to the newest block; one request where there is no newer one.
+
+        Raises Inconsistent when the RPC's answers do not fit together even after a few tries.
+        """
+        with self._lock:
+            for attempt in range(ATTEMPTS):
+                try:
+                    return self._sync()
+                except Inconsistent as error:
+                    # A gap may have been kept before it showed: nothing kept is to be believed.
+                    if attempt:
+                        self._reset()
+                    if attempt == ATTEMPTS - 1:
+                        raise
+                    log.info("%s; reading again", error)
+                    time.sleep(0.05 * 4**attempt)
+            raise AssertionError
+
+    # --- reading ---
+
+    def _sync(self) -> History:
+        connection = self.federation.connection
+        head = connection.latest()
+        if head.hash == self._seen:
+            return self._history
+        if not self._settle_cursor(head):
+            return self._history
+        keep_to = head.number - self.confirmations
+        tail: list[RawLog] = []
+        for chunk in self._reader.read(self._next(), head.number):
+            old = [entry for entry in chunk.logs if entry.block <= keep_to]
+            tail += chunk.logs[len(old) :]
+            self._fold(self._confirmed, old)
+            end = chunk.end
+            if end.number > keep_to:
+                kept = connection.block(keep_to) if keep_to >= self._next() else None
+                again = connection.block(end.number)
+                if again is None or again.hash != end.hash:
+                    raise Inconsistent(f"a reorg replaced block {end.number}")
+                if kept is not None:
+                    self._keep(old, kept)
+            else:
+                self._keep(old, end)
+        history = self._confirmed
+        if tail:
+            history = self._confirmed.copy()
+            self._fold(history, tail)
+        history.block = head.number
+        self._history, self._seen = history, head.hash
+        return history
+
+    def _settle_cursor(self, head: Block) -> bool:
+        """Go back behind a reorg; False when the RPC is merely behind what it said before."""
+        cursor = self._meta("cursor_block")
+        if cursor is None:
+            return True
+        connection = self.federation.connection
+        if cursor <= head.number:
+            block = connection.block(cursor)
+            if block is not None and block.hash == self._meta("cursor_hash"):
+                return True
+        for number, hash_ in self._checkpoints():
+            if number > head.number:
+                continue
+            block = connection.block(number)
+            if block is not None and block.hash == hash_:
+                if cursor > head.number:
+                    return False
+                self._back_to(block)
+                return True
+        self._reset()
+        return True
+
+    def _fold(self, history: History, logs: Sequence[RawLog]) -> None:
+        for entry in logs:
+            event = decode(self._interface, entry)
+            if event is not None:
+                history.apply(event)
+
+    # --- the file ---
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return self._opened()
+        except sqlite3.DatabaseError as error:
+            if self._path is None or isinstance(error, sqlite3.OperationalError):
+                raise UsageError(f"{self._path}: cannot be opened ({error})") from error
+            log.warning("%s is damaged (%s); reading the log anew", self._path, error)
+            self._path.unlink()
+            return self._opened()
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        database = sqlite3.connect(self._path or ":memory:", check_same_thread=False)
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")
+            database.executescript(_SCHEMA)
+            mine = {
+                "format": FORMAT,
+                "chain_id": self.federation.chain_id,
+                "federation": self.federation.address,
+            }
+            found = dict(database.execute("SELECT key, value FROM meta"))
+            for key, value in mine.items():
+                if found.setdefault(key, value) != value:
+                    raise UsageError(
+                        f"{self._path} holds the history of {key} {found[key]}, not {value}: give "
+                        "another file, or delete it"
+                    )
+            database.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", mine.items())
+            database.commit()
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _meta(self, key: str) -> Any:
+        row = self._database.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def _set(self, key: str, value: object) -> None:
+        self._database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def _next(self) -> int:
+        cursor = self._meta("cursor_block")
+        return int(self._start if cursor is None else cursor + 1)
+
+    def _keep(self, logs: Sequence[RawLog], cursor: Block) -> None:
+        with self._database:
+            self._database.executemany(
+                "INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (e.block, e.index, e.block_hash, e.transaction, b"".join(e.topics), e.data)
+                    for e in logs
+                ],
+            )
+            self._set("cursor_block", cursor.number)
+            self._set("cursor_hash", cursor.hash)
+
+    def _stored(self) -> list[RawLog]:
+        rows = self._database.execute("SELECT * FROM logs ORDER BY block, position")
+        return [
+            RawLog(
+                block=block,
+                index=position,
+                block_hash=block_hash,
+                transaction=transaction,
+                topics=tuple(topics[i : i + 32] for i in range(0, len(topics), 32)),
+                data=data,
+            )
+            for block, position, block_hash, transaction, topics, data in rows
+        ]
+
+    def _checkpoints(self) -> list[tuple[int, bytes]]:
+        return self._database.execute(
+            "SELECT DISTINCT block, block_hash FROM logs ORDER BY block DESC"
+        ).fetchall()
+
+    def _back_to(self, block: Block) -> None:
+        log.warning("a reorg: going back to block %d", block.number)
+        with self._database:
+            self._database.execute("DELETE FROM logs WHERE block > ?", (block.number,))
+            self._set("cursor_block", block.number)
+            self._set("cursor_hash", block.hash)
+        self._refold()
+
+    def _reset(self) -> None:
+        with self._database:
+            self._database.execute("DELETE FROM logs")
+            self._database.execute("DELETE FROM meta WHERE key LIKE 'cursor%'")
+        self._refold()
+
+    def _refold(self) -> None:
+        self._confirmed = History(self.federation.genesis.model)
+        self._fold(self._confirmed, self._stored())
+        self._history, self._seen = self._confirmed, None
+
+
+__all__ = ["History", "HistoryFile"]

@@ -1,0 +1,427 @@
+"""Transactions: simulate, sign, and (apart, so that a journal fits between) send and follow."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from eth_account import Account
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
+from eth_utils.crypto import keccak
+from hexbytes import HexBytes
+
+from bafl.chain.abi import checksum
+from bafl.chain.connection import quantity, unaddress, unhex
+from bafl.chain.errors import (
+    FeesTooHigh,
+    InsufficientFunds,
+    NonceTaken,
+    RpcError,
+    Underpriced,
+    decode_revert,
+)
+from bafl.errors import ChainError, ContractRefusal, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from eth_account.signers.local import LocalAccount
+
+    from bafl.chain.calls import Call, Creation
+    from bafl.chain.connection import Block, Connection
+
+log = logging.getLogger(__name__)
+
+GWEI = 10**9
+MAX_TRANSACTION_GAS = 2**24
+"""EIP-7825: no transaction takes more, on mainnet and on what follows it."""
+
+GAS_HEADROOM = {
+    "submitUpdate": 1_500_000,
+    "seal": 1_500_000,
+    "commitScores": 150_000,
+    "revealScores": 250_000,
+    "tally": 500_000,
+    "attestModel": 250_000,
+    "settle": 2_000_000,
+    "discard": 2_000_000,
+}
+"""Gas beyond the estimate: between it and the block, other transactions can make this one the
+last of its phase, which then also begins the next. What is not used is not paid."""
+
+_KNOWN = re.compile(
+    r"already known|already imported|known transaction|already exists", re.IGNORECASE
+)
+_TAKEN = re.compile(
+    r"nonce.{0,20}too low|nonce.{0,40}(used|expected)|old nonce|oldnonce", re.IGNORECASE
+)
+_POOR = re.compile(r"insufficient (funds|balance)|insufficientfunds", re.IGNORECASE)
+_CHEAP = re.compile(
+    r"underpriced|less than block base fee|fee too low|max fee per gas", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedTransaction:
+    """All that must survive a crash to send, follow and replace a transaction.
+
+    hash: 32 bytes. name: of the contract's function. max_fee_wei: the most it can cost, value
+    included.
+    """
+
+    raw: bytes
+    hash: bytes
+    nonce: int
+    name: str
+    max_fee_wei: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A transaction in a block. contract: the address it created, if any."""
+
+    hash: bytes
+    block: int
+    block_hash: bytes
+    ok: bool
+    gas_used: int
+    gas_price_wei: int
+    contract: str | None
+
+    @property
+    def fee_wei(self) -> int:
+        """What it cost, without the value sent."""
+        return self.gas_used * self.gas_price_wei
+
+
+class Sender:
+    """One account's transactions; thread-safe.
+
+    contract: where calls without an address of their own go. fee_limit_wei: the most per gas that
+    is ever offered, whatever the RPC suggests. stuck_after_s: how long a transaction may wait
+    before it is replaced at a higher fee.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        account: LocalAccount,
+        contract: str | None = None,
+        *,
+        fee_limit_wei: int = 1_000 * GWEI,
+        stuck_after_s: float = 60.0,
+    ) -> None:
+        self.connection = connection
+        self.account = account
+        self.address: str = checksum(account.address)
+        self.contract = contract
+        self.fee_limit_wei = fee_limit_wei
+        self.stuck_after_s = stuck_after_s
+        self._lock = threading.Lock()
+        self._signed: dict[int, bytes] = {}
+        self._floor = 0
+
+    # --- signing ---
+
+    def sign(self, call: Call | Creation, nonce: int | None = None) -> SignedTransaction:
+        """Simulate a call at the pending block and sign it, with the next free nonce.
+
+        Raises ContractRefusal where it would revert now, InsufficientFunds, FeesTooHigh, or
+        ChainError; then no nonce is taken. A transaction that is signed and never sent blocks
+        the ones after it: `forget` it.
+        """
+        data = call.data()
+        to = self._to(call)
+        block = self.connection.latest()
+        max_fee, tip = self._fees(block)
+        balance = self.connection.balance(self.address)
+        if balance <= call.value_wei:
+            needed = call.value_wei + max_fee * 100_000
+            raise InsufficientFunds(self.address, balance, needed, call.name)
+        gas = self._gas(call, to, data, block)
+        cost = call.value_wei + gas * max_fee
+        if balance < cost:
+            raise InsufficientFunds(self.address, balance, cost, call.name)
+        fields: dict[str, Any] = {
+            "type": 2,
+            "chainId": self.connection.chain_id,
+            "data": data,
+            "value": call.value_wei,
+            "gas": gas,
+            "maxFeePerGas": max_fee,
+            "maxPriorityFeePerGas": tip,
+        }
+        if to is not None:
+            fields["to"] = to
+        with self._lock:
+            fields["nonce"] = self._free_nonce() if nonce is None else nonce
+            signed = self._signed_transaction(fields, call.name)
+            self._signed[signed.nonce] = signed.hash
+        return signed
+
+    def restore(self, raw: bytes, name: str = "an earlier transaction") -> SignedTransaction:
+        """A transaction of an earlier run, from the journal; its nonce is taken from now on.
+
+        Raises UsageError if the bytes are none, or of another chain or account.
+        """
+        fields = self._fields(raw, name)
+        signer = Account.recover_transaction(HexBytes(raw))
+        if checksum(signer) != self.address:
+            raise UsageError(f"{name} was signed by {signer}, not by {self.address}")
+        cost = int(fields["value"]) + int(fields["gas"]) * int(fields["maxFeePerGas"])
+        signed = SignedTransaction(raw, keccak(raw), int(fields["nonce"]), name, cost)
+        with self._lock:
+            self._signed[signed.nonce] = signed.hash
+        return signed
+
+    def forget(self, signed: SignedTransaction) -> None:
+        """Free the nonce of a transaction that was signed and will never be sent."""
+        with self._lock:
+            if self._signed.get(signed.nonce) == signed.hash:
+                del self._signed[signed.nonce]
+
+    def replace(self, signed: SignedTransaction) -> SignedTransaction:
+        """The same transaction at a fee that takes its place: an eighth more, or today's if higher.
+
+        Raises FeesTooHigh when that is above the limit.
+        """
+        fields = self._fields(signed.raw, signed.name)
+        old_fee, old_tip = int(fields["maxFeePerGas"]), int(fields["maxPriorityFeePerGas"])
+        now_fee, now_tip = self._fees(self.connection.latest())
+        fee, tip = max(now_fee, old_fee * 9 // 8 + 1), max(now_tip, old_tip * 9 // 8 + 1)
+        if fee > self.fee_limit_wei:
+            raise FeesTooHigh(
+                f"replacing {signed.name} takes {fee / GWEI:.2f} gwei per gas, above the limit of "
+                f"{self.fee_limit_wei / GWEI:.2f}: wait, or raise the limit in the settings"
+            )
+        new = {
+            "type": 2,
+            "chainId": fields["chainId"],
+            "nonce": fields["nonce"],
+            "data": bytes(fields["data"]),
+            "value": fields["value"],
+            "gas": fields["gas"],
+            "maxFeePerGas": max(fee, tip),
+            "maxPriorityFeePerGas": tip,
+        }
+        if fields.get("to"):
+            new["to"] = checksum(bytes(fields["to"]))
+        replaced = self._signed_transaction(new, signed.name)
+        with self._lock:
+            self._signed[replaced.nonce] = replaced.hash
+        return replaced
+
+    # --- sending and following ---
+
+    def broadcast(self, signed: SignedTransaction) -> None:
+        """Hand a signed transaction to the network; again as often as one likes.
+
+        Raises NonceTaken when another transaction is in its place, Underpriced when its fee is too
+        low now (`replace` it), InsufficientFunds, or ChainError.
+        """
+        with self._lock:
+            self._signed.setdefault(signed.nonce, signed.hash)
+        try:
+            raw = self.connection.request("eth_sendRawTransaction", ["0x" + signed.raw.hex()])
+        except RpcError as error:
+            self._not_taken(signed, error)
+            return
+        if unhex(raw, "eth_sendRawTransaction's answer", 32) != signed.hash:
+            raise ChainError(f"{self.connection.name} answers {signed.name} with another hash")
+
+    def _not_taken(self, signed: SignedTransaction, error: RpcError) -> None:
+        if _KNOWN.search(error.message):
+            return
+        if self.receipt(signed.hash) is not None:
+            return
+        if _TAKEN.search(error.message):
+            raise NonceTaken(
+                f"{signed.name}: nonce {signed.nonce} of {self.address} was used by another "
+                "transaction; is the same key in use elsewhere?"
+            ) from error
+        if _POOR.search(error.message):
+            balance = self.connection.balance(self.address)
+            raise InsufficientFunds(
+                self.address, balance, max(signed.max_fee_wei, balance + 1), signed.name
+            ) from error
+        if _CHEAP.search(error.message):
+            raise Underpriced(f"{signed.name}: {error.message}") from error
+        raise error
+
+    def receipt(self, hash_: bytes, timeout_s: float = 0.0) -> Receipt | None:
+        """A transaction's receipt; None if it is in no block within `timeout_s`."""
+        ends = time.monotonic() + timeout_s
+        pause = 0.02
+        while True:
+            raw = self.connection.request("eth_getTransactionReceipt", ["0x" + hash_.hex()])
+            if raw is not None:
+                return _receipt(raw, hash_)
+            left = ends - time.monotonic()
+            if left <= 0:
+                return None
+            time.sleep(min(pause, left))
+            pause = min(1.5 * pause, 2.0)
+
+    def wait(
+        self,
+        signed: SignedTransaction,
+        *,
+        deadline_s: float,
+        confirmations: int = 0,
+        on_replace: Callable[[SignedTransaction], object] | None = None,
+    ) -> Receipt:
+        """Follow a transaction that was sent until it is `confirmations` blocks deep.
+
+        It is sent again when forgotten, and replaced when stuck; `on_replace` gets each replacement
+        before it is sent (journal it there). deadline_s: seconds since 1970.
+        Raises NotMined at the deadline, NonceTaken, or, when it reverted, its reason as a
+        ContractRefusal.
+        """
+        from bafl.chain.follow import follow
+
+        return follow(self, signed, deadline_s, confirmations, on_replace)
+
+    def send(self, call: Call | Creation, timeout_s: float = 120.0) -> Receipt:
+        """Sign, broadcast and wait: for where no journal is kept."""
+        signed = self.sign(call)
+        try:
+            self.broadcast(signed)
+        except (RpcError, InsufficientFunds):
+            self.forget(signed)
+            raise
+        except Underpriced:
+            signed = self.replace(signed)
+            self.broadcast(signed)
+        return self.wait(signed, deadline_s=time.time() + timeout_s)
+
+    def mined(self, receipt: Receipt, nonce: int) -> None:
+        """Note that a nonce is used for good; called by whoever saw the receipt."""
+        del receipt
+        with self._lock:
+            self._floor = max(self._floor, nonce + 1)
+
+    def reason(self, signed: SignedTransaction, receipt: Receipt) -> ContractRefusal:
+        """Why a mined transaction reverted, by replaying it on the state around its block."""
+        fields = self._fields(signed.raw, signed.name)
+        to = checksum(bytes(fields["to"])) if fields.get("to") else None
+        gas = int(fields["gas"])
+        for block in (receipt.block - 1, receipt.block):
+            try:
+                self.connection.call(
+                    to,
+                    bytes(fields["data"]),
+                    block=block,
+                    sender=self.address,
+                    value_wei=int(fields["value"]),
+                    gas=gas,
+                )
+            except ContractRefusal as refusal:
+                return refusal
+            except ChainError as error:
+                log.info("%s: cannot replay at block %d: %s", signed.name, block, error)
+        if receipt.gas_used >= gas * 63 // 64:
+            return decode_revert(None, f"{signed.name} ran out of gas ({gas})")
+        return decode_revert(None, f"{signed.name} reverted in block {receipt.block}")
+
+    # --- parts ---
+
+    def _to(self, call: Call | Creation) -> str | None:
+        from bafl.chain.calls import Creation
+
+        if isinstance(call, Creation):
+            return None
+        to = call.to or self.contract
+        if to is None:
+            raise UsageError(f"{call.name}: neither the call nor the sender names a contract")
+        return to
+
+    def _fees(self, block: Block) -> tuple[int, int]:
+        try:
+            tip = quantity(
+                self.connection.request("eth_maxPriorityFeePerGas", []),
+                "eth_maxPriorityFeePerGas's answer",
+            )
+        except RpcError:
+            tip = GWEI
+        fee = 2 * block.base_fee_wei + tip
+        if block.base_fee_wei + tip > self.fee_limit_wei:
+            raise FeesTooHigh(
+                f"{self.connection.name} asks for {(block.base_fee_wei + tip) / GWEI:.2f} gwei per "
+                f"gas, above the limit of {self.fee_limit_wei / GWEI:.2f}: wait, or raise the "
+                "limit in the settings"
+            )
+        return min(fee, self.fee_limit_wei), tip
+
+    def _gas(self, call: Call | Creation, to: str | None, data: bytes, block: Block) -> int:
+        # At the pending block: its time is now, where the latest block's may be long ago.
+        for at in ("pending", "latest"):
+            try:
+                used = self.connection.estimate_gas(
+                    to, data, sender=self.address, value_wei=call.value_wei, block=at
+                )
+                break
+            except ContractRefusal as refusal:
+                if refusal.name:
+                    raise
+                # Some nodes drop the reason from an estimate but not from a call.
+                self.connection.call(
+                    to, data, sender=self.address, value_wei=call.value_wei, block=at
+                )
+                raise
+            except RpcError:
+                if at == "latest":
+                    raise
+        most = min(block.gas_limit, MAX_TRANSACTION_GAS)
+        if used > most:
+            raise ChainError(f"{call.name} takes {used:,} gas; a transaction may take {most:,}")
+        return min(used + used // 4 + GAS_HEADROOM.get(call.name, 0), most)
+
+    def _free_nonce(self) -> int:
+        used = self.connection.nonce(self.address, "latest")
+        waiting = self.connection.nonce(self.address, "pending")
+        for nonce in [n for n in self._signed if n < used]:
+            del self._signed[nonce]
+        nonce = max(used, waiting, self._floor)
+        while nonce in self._signed:
+            nonce += 1
+        return nonce
+
+    def _signed_transaction(self, fields: dict[str, Any], name: str) -> SignedTransaction:
+        signed = self.account.sign_transaction(fields)
+        return SignedTransaction(
+            raw=bytes(signed.raw_transaction),
+            hash=bytes(signed.hash),
+            nonce=int(fields["nonce"]),
+            name=name,
+            max_fee_wei=int(fields["value"]) + int(fields["gas"]) * int(fields["maxFeePerGas"]),
+        )
+
+    def _fields(self, raw: bytes, name: str) -> dict[str, Any]:
+        try:
+            fields = TypedTransaction.from_bytes(HexBytes(raw)).as_dict()
+        except Exception as error:
+            raise UsageError(f"{name}: its bytes are no transaction: {error}") from error
+        if int(fields["chainId"]) != self.connection.chain_id:
+            raise UsageError(
+                f"{name} was signed for chain {fields['chainId']}, not {self.connection.chain_id}"
+            )
+        return fields
+
+
+def _receipt(raw: Any, hash_: bytes) -> Receipt:
+    if not isinstance(raw, dict) or unhex(raw.get("transactionHash"), "receipt", 32) != hash_:
+        raise ChainError("the RPC gave the receipt of another transaction")
+    created = raw.get("contractAddress")
+    return Receipt(
+        hash=hash_,
+        block=quantity(raw.get("blockNumber"), "receipt.blockNumber", 48),
+        block_hash=unhex(raw.get("blockHash"), "receipt.blockHash", 32),
+        ok=quantity(raw.get("status"), "receipt.status", 1) == 1,
+        gas_used=quantity(raw.get("gasUsed"), "receipt.gasUsed", 64),
+        gas_price_wei=quantity(raw.get("effectiveGasPrice"), "receipt.effectiveGasPrice", 128),
+        contract=None if created is None else unaddress(created, "receipt.contractAddress"),
+    )
