@@ -6,6 +6,7 @@ import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -211,6 +212,19 @@ def test_a_payload_travels_from_one_daemon_to_another(
         there.fetch(root, tmp_path / "out", LIMIT, 60)
         assert there.has(root)
     assert (tmp_path / "out").read_bytes() == data
+
+
+def test_threads_share_a_store_without_mixing_payloads(store: Store, tmp_path: Path) -> None:
+    def work(worker: int) -> None:
+        for i in range(5):
+            data = bytes([worker, i]) * 1000
+            (tmp_path / f"in-{worker}").write_bytes(data)
+            root = store.put(tmp_path / f"in-{worker}")
+            store.fetch(root, tmp_path / f"out-{worker}", LIMIT, 30)
+            assert (tmp_path / f"out-{worker}").read_bytes() == data
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(6)))
 
 
 def test_a_daemon_that_is_down_is_named_with_a_remedy_and_used_again_when_it_is_back(
