@@ -33,8 +33,8 @@ library EntropyShares {
 
         uint256[] memory weights = new uint256[](indicators.length);
         for (uint256 k = 0; k < weights.length; ++k) {
-            toProportions(indicators[k]);
-            weights[k] = gain(indicators[k]);
+            bool even = toProportions(indicators[k]);
+            weights[k] = even ? 0 : gain(indicators[k]);
         }
         toWeights(weights);
         for (uint256 k = 0; k < weights.length; ++k) _addTimes(result, indicators[k], weights[k]);
@@ -46,18 +46,20 @@ library EntropyShares {
     }
 
     /// @notice Turns values into what part of their sum each is, once winsorised, in place.
-    /// @dev Where the median is zero every value is, winsorised: equal parts.
-    function toProportions(uint256[] memory values) internal pure {
+    /// @return even Whether they are all the same, which spares taking their logarithms.
+    function toProportions(uint256[] memory values) internal pure returns (bool even) {
         uint256 n = values.length;
         uint256[] memory sorted = LibSort.copy(values);
         LibSort.insertionSort(sorted);
         unchecked {
             uint256 median = sorted[(n - 1) / 2];
+            // A median of zero makes every value zero, winsorised.
+            even = sorted[0] == sorted[n - 1] || median == 0;
             uint256 most = 4 * median;
             uint256 sum;
             for (uint256 i = 0; i < n; ++i) {
                 // Twice the value, so that half the median is exact.
-                uint256 x = median == 0 ? 1 : (2 * values.get(i)).clamp(median, most);
+                uint256 x = even ? 1 : (2 * values.get(i)).clamp(median, most);
                 values.set(i, x);
                 sum += x;
             }
@@ -71,10 +73,6 @@ library EntropyShares {
         uint256 n = proportions.length;
         int256 sum; // of p ln p, times WAD^2
         unchecked {
-            uint256 first = proportions[0];
-            uint256 differences;
-            for (uint256 i = 1; i < n; ++i) differences |= proportions.get(i) ^ first;
-            if (differences == 0) return 0;
             // Safe: winsorised, p >= 1 / (4 n) > 0, so its logarithm exists and is small.
             for (uint256 i = 0; i < n; ++i) {
                 int256 p = int256(proportions.get(i));

@@ -58,9 +58,10 @@ library RankCorrelation {
             x &= counts & ~TOPS;
             uint256 topped = x | TOPS;
             uint256 ranks = MIDDLE;
-            for (uint256 rest = counts & ONES; rest != 0; rest &= rest - 1) {
-                // `rest & -rest` is one in the lowest lane left: dividing by it brings that lane down.
-                uint256 d = topped - (x / (rest & (0 - rest)) & 0xffff) * ONES;
+            uint256 rest = x;
+            for (uint256 left = counts; left != 0; (left, rest) = (left >> 16, rest >> 16)) {
+                if (left & 1 == 0) continue;
+                uint256 d = topped - (rest & 0xffff) * ONES;
                 // One if x >= y, one more if x > y: less one, their sum over y is u.
                 ranks += (d >> 15 & ONES) + (d - ONES >> 15 & ONES);
             }
