@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bafl.judge.rules import DISQUALIFIED_BELOW, MALFORMED, UNAVAILABLE_OR_COPY
 from bafl.types import (
@@ -18,6 +18,9 @@ from bafl.types import (
     VoidReason,
 )
 from bafl.units import format_money, format_ppm, signed
+
+if TYPE_CHECKING:
+    from bafl.chain.history import History
 
 VOID_REASONS: Final[Mapping[VoidReason, str]] = MappingProxyType(
     {
@@ -113,6 +116,43 @@ def explain(case: Case) -> Explanation:
         case Verdict.PAID:
             return Explanation("paid", _paid(case, case.tallied, consensus))
     return Explanation("not judged", "its window was tallied without it")
+
+
+def case_of(history: History, record: UpdateRecord, floor_bps: int, phase: Phase) -> Case:
+    """Gather what the log says of an update. phase: of its window; see `phase_of`."""
+    window = record.window
+    turn, settled = history.turn(window), history.settled(window)
+    reward = None
+    if settled is not None and record.index < len(settled.trainers_wei):
+        reward = settled.trainers_wei[record.index]
+    return Case(
+        record=record,
+        floor_bps=floor_bps,
+        phase=phase,
+        tallied=history.tallied(window),
+        void=history.voided(window),
+        version=history.version_of(window),
+        base_version=turn.base_version if turn else None,
+        reveals={who: reveal.scores for who, reveal in history.reveals(window).items()},
+        reward_wei=reward,
+    )
+
+
+def phase_of(history: History, window: int) -> Phase:
+    """Return a window's phase as far as the log tells it; deadlines pass without a log."""
+    if history.voided(window) is not None:
+        return Phase.VOID
+    if history.version_of(window) is not None and history.ended(window):
+        return Phase.FINAL
+    if history.tallied(window) is not None:
+        return Phase.ATTEST
+    if history.reveals(window):
+        return Phase.REVEAL
+    if history.turn(window) is not None:
+        return Phase.COMMIT
+    if history.sealed(window):
+        return Phase.SEALED
+    return Phase.OPEN if history.updates(window) else Phase.NONE
 
 
 def rank_of(index: int, tallied: Tallied) -> int | None:

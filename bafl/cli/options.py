@@ -1,0 +1,144 @@
+"""Options that verbs share, and the settings they amount to with the node file."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import click
+
+from bafl.cli.output import Output
+
+if TYPE_CHECKING:
+    from bafl.settings import NodeSettings
+
+DEFAULT_FILE = "node.toml"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Function = Callable[..., Any]
+
+
+def output_options(function: Function) -> Function:
+    """Add --json and --full; the verb gets `output`."""
+
+    @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+    @click.option("--full", is_flag=True, help="Addresses and digests whole.")
+    @functools.wraps(function)
+    def wrapper(*args: Any, as_json: bool, full: bool, **kwargs: Any) -> Any:
+        return function(*args, output=Output(as_json, full), **kwargs)
+
+    return wrapper
+
+
+_SETTINGS: tuple[tuple[str, str, str], ...] = (
+    ("rpc", "URL", "The chain's RPC."),
+    ("federation", "ADDRESS", "The federation's contract."),
+    ("store", "STORE", "Where payloads are: local:FOLDER or kubo:MULTIADDR."),
+    ("home", "FOLDER", "Where the node keeps its journal."),
+    ("keystore", "FILE", "The account's encrypted key; or set BAFL_PRIVATE_KEY."),
+    ("password_file", "FILE", "File with its password; or set BAFL_PASSWORD, or be asked."),
+)
+
+
+def session_options(function: Function) -> Function:
+    """Add --config, what overrides it, --json and --full; the verb gets `session`."""
+
+    @click.option(
+        "-c",
+        "--config",
+        type=click.Path(path_type=Path),
+        envvar="BAFL_CONFIG",
+        metavar="FILE",
+        help=f"Node file; {DEFAULT_FILE} if there is one.",
+    )
+    @click.option(
+        "--chain-id", type=int, envvar="BAFL_CHAIN_ID", metavar="ID", help="Refuse other chains."
+    )
+    @output_options
+    @functools.wraps(function)
+    def wrapper(*args: Any, config: Path | None, output: Output, **kwargs: Any) -> Any:
+        names = [name for name, _, _ in _SETTINGS] + ["chain_id"]
+        given = {name: kwargs.pop(name) for name in names}
+        from bafl.cli.session import Session
+
+        return function(*args, session=Session(_settings(config, given), output), **kwargs)
+
+    for name, metavar, text in reversed(_SETTINGS):
+        option = click.option(
+            f"--{name.replace('_', '-')}", envvar=f"BAFL_{name.upper()}", metavar=metavar, help=text
+        )
+        wrapper = option(wrapper)
+    return wrapper
+
+
+def _settings(config: Path | None, given: dict[str, Any]) -> NodeSettings:
+    from bafl.settings import NodeSettings
+
+    if config is None and Path(DEFAULT_FILE).is_file():
+        config = Path(DEFAULT_FILE)
+    settings = NodeSettings.load(config) if config else NodeSettings()
+    return settings.replace("the command line (or environment)", **given)
+
+
+def task_option(function: Function) -> Function:
+    """Add --task KEY=VALUE; the verb gets `task`, a dictionary."""
+    return click.option(
+        "--task",
+        multiple=True,
+        metavar="KEY=VALUE",
+        callback=_task_settings,
+        help="A setting of the participant's own task, such as participant=3.",
+    )(function)
+
+
+def _task_settings(
+    ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for item in value:
+        key, equals, text = item.partition("=")
+        if not equals or not key:
+            raise click.BadParameter(f"{item!r} is not KEY=VALUE", ctx, param)
+        try:
+            settings[key] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            settings[key] = text  # a word without quotes
+    return settings
+
+
+class Money(click.ParamType):
+    """An amount with a unit, such as `0.1 ether`; wei."""
+
+    name = "amount"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read the amount, or say what is allowed."""
+        from bafl import units
+
+        if isinstance(value, int):
+            return value
+        try:
+            return units.parse_money(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r} is not {error}.", param, ctx)
+
+
+class Duration(click.ParamType):
+    """A length of time, such as `7 days`; seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read the time, or say what is allowed."""
+        from bafl import units
+
+        if isinstance(value, int):
+            return value
+        try:
+            return units.parse_duration(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r} is not {error}.", param, ctx)

@@ -1,0 +1,197 @@
+"""What a verb works with: settings turned into a connection, a key, a federation, a store."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from bafl.cli.output import Output
+from bafl.errors import SettingsError
+from bafl.settings import NodeSettings
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+    from bafl.chain.calls import Call
+    from bafl.chain.connection import Connection
+    from bafl.chain.federation import Federation
+    from bafl.chain.history import History, HistoryFile
+    from bafl.chain.sender import Receipt, Sender
+    from bafl.manifest import Manifest
+    from bafl.replay import Federal
+    from bafl.store.base import Store
+    from bafl.tasks.base import Task
+
+T = TypeVar("T")
+
+READ_PATIENCE_S = 6.0
+FETCH_TIMEOUT_S = 60.0
+
+
+class Session:
+    """One run of a verb. Everything is opened when it is first asked for."""
+
+    def __init__(self, settings: NodeSettings, output: Output) -> None:
+        self.settings = settings
+        self.output = output
+        self.patience_s = READ_PATIENCE_S
+
+    @cached_property
+    def connection(self) -> Connection:
+        """The chain. Raises SettingsError without an RPC URL, ChainError if it is not there."""
+        from bafl.chain.connection import Connection
+
+        url = self._needed(self.settings.rpc, "rpc", "http://127.0.0.1:8545")
+        return Connection(url, self.settings.chain_id, patience_s=self.patience_s)
+
+    @cached_property
+    def federation(self) -> Federation:
+        """The contract. Raises ChainError if there is none, or another kind, at the address."""
+        from bafl.chain.federation import Federation
+
+        return Federation(
+            self.connection, self._needed(self.settings.federation, "federation", "0x…")
+        )
+
+    @cached_property
+    def account(self) -> LocalAccount:
+        """The account's key. Raises KeystoreError."""
+        from bafl.chain import keys
+
+        return keys.load_key(
+            self.settings.keystore, password_file=self.settings.password_file, prompt=ask_password
+        )
+
+    @cached_property
+    def sender(self) -> Sender:
+        """The account's transactions to the federation."""
+        return self.federation.sender(self.account)
+
+    def sender_to(self, contract: str | None) -> Sender:
+        """Return the account's transactions to another contract, or to none in particular."""
+        from bafl.chain.sender import Sender
+
+        return Sender(self.connection, self.account, contract)
+
+    @cached_property
+    def owner_name(self) -> str:
+        """In whose name payloads are pinned."""
+        return self.account.address if self._has_key else "reader"
+
+    @cached_property
+    def store(self) -> Store:
+        """Where payloads are. Raises SettingsError without one, StoreError for a wrong one."""
+        from bafl.store.base import open_store
+
+        spec = self._needed(self.settings.store, "store", "local:FOLDER")
+        return open_store(spec, self.owner_name)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The federation's manifest, fetched and checked."""
+        from bafl.errors import ManifestError
+        from bafl.manifest import MAX_BYTES, Manifest
+        from bafl.store.cid import cid
+
+        genesis = self.federation.genesis
+        with tempfile.TemporaryDirectory(prefix="bafl-") as folder:
+            path = Path(folder) / "manifest"
+            with self.output.working("fetching the manifest"):
+                self.store.fetch(genesis.manifest, path, MAX_BYTES, FETCH_TIMEOUT_S)
+            manifest = Manifest.from_json(path.read_bytes())
+        if manifest.genesis != cid(genesis.model):
+            raise ManifestError(
+                f"the manifest of {self.federation.address} names the genesis model "
+                f"{manifest.genesis}, its contract {cid(genesis.model)}: do not join it"
+            )
+        return manifest
+
+    @cached_property
+    def federal(self) -> Federal:
+        """What payload headers are bound to."""
+        from bafl.replay import Federal
+
+        return Federal(self.federation.chain_id, self.federation.address, self.manifest)
+
+    @cached_property
+    def history_file(self) -> HistoryFile:
+        """The federation's log, kept in memory: a node may be writing its own file."""
+        from bafl.chain.history import HistoryFile
+
+        return HistoryFile(self.federation)
+
+    def read_history(self) -> History:
+        """Read the federation's whole log, or what is new of it."""
+        with self.output.working("reading the log"):
+            return self.history_file.sync()
+
+    @property
+    def home(self) -> Path:
+        """The node's own folder. Raises SettingsError without one."""
+        return Path(self._needed(self.settings.home, "home", "FOLDER"))
+
+    def open_task(self, **given: Any) -> Task:
+        """Open the participant's task: the federation's, with the node file's own settings.
+
+        given: settings from the command line. Raises TaskError, DataError, SettingsError.
+        """
+        from bafl.tasks import open_task
+
+        own = self.settings.task
+        # A stranger wrote the manifest: it may name a ready task, never code to be imported.
+        if own.entry is None and ":" in self.manifest.task:
+            raise SettingsError(
+                f"the federation's task {self.manifest.task!r} is no ready one: name your own "
+                'code for it in the node file: [task] entry = "package.module:function"'
+            )
+        name = own.entry or self.manifest.task
+        with self.output.working(f"loading the task {name}"):
+            return open_task(name, **{**self.manifest.settings, **own.settings, **given})
+
+    def send(self, call: Call, what: str) -> Receipt:
+        """Send a transaction and wait for it; one line when it is done."""
+        with self.output.working(what):
+            return self.sender.send(call)
+
+    def now(self) -> float:
+        """Return the time to compare deadlines with: ours, or the chain's where it is ahead."""
+        return max(time.time(), self.connection.time())
+
+    def account_or(self, given: str | None) -> str | None:
+        """Return the address given, else that of the key if one is set, else None."""
+        if given is not None:
+            return NodeSettings().replace("--account", federation=given).federation
+        return self.account.address if self._has_key else None
+
+    @property
+    def _has_key(self) -> bool:
+        return self.settings.keystore is not None or "BAFL_PRIVATE_KEY" in os.environ
+
+    @staticmethod
+    def _needed(value: T | None, name: str, example: str) -> T:
+        if value is None:
+            raise SettingsError(
+                f"no {name} is set: give --{name} {example}, or `{name} = …` in the node file "
+                f"(--config), or BAFL_{name.upper()} in the environment"
+            )
+        return value
+
+
+def ask_password() -> str:
+    """Ask for a keystore's password on the terminal."""
+    return str(click.prompt("Password of the keystore", hide_input=True, err=True))
+
+
+def new_password() -> str:
+    """Ask twice for the password of a new keystore."""
+    return str(
+        click.prompt(
+            "Password for the keystore", hide_input=True, confirmation_prompt=True, err=True
+        )
+    )

@@ -1,0 +1,29 @@
+"""`bafl fund`: add to the reward pool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bafl import units
+from bafl.cli.app import Verb
+from bafl.cli.options import Money, session_options
+
+if TYPE_CHECKING:
+    from bafl.cli.session import Session
+
+
+@click.command("fund", cls=Verb, example='bafl fund "2 ether" --config devnet/owner.toml')
+@click.argument("amount", type=Money())
+@session_options
+def command(session: Session, amount: int) -> None:
+    """Add an amount to the pool that rewards are paid from. Anyone may."""
+    from bafl.chain import calls
+
+    session.send(calls.fund(amount), "funding the pool")
+    pool = session.federation.head().pool_wei
+    session.output.line(
+        f"Added {units.format_money(amount)}; the pool now has {units.format_money(pool)}."
+    )
+    session.output.emit({"addedWei": str(amount), "poolWei": str(pool)})

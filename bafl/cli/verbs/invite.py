@@ -1,0 +1,104 @@
+"""`bafl invite`: let somebody join (owner)."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bafl import units
+from bafl.cli import invitations
+from bafl.cli.app import Verb
+from bafl.cli.options import Duration, session_options
+from bafl.errors import SettingsError, UsageError
+
+if TYPE_CHECKING:
+    from bafl.cli.session import Session
+
+
+@click.command(
+    "invite",
+    cls=Verb,
+    example="bafl invite 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 --output clinic.json "
+    "--config devnet/owner.toml",
+)
+@click.argument("address", required=False)
+@click.option(
+    "--role",
+    "roles",
+    type=click.Choice(["trainer", "validator"]),
+    multiple=True,
+    help="What the participant may do; both by default.",
+)
+@click.option("--valid", type=Duration(), default="7 days", show_default=True, help="How long.")
+@click.option(
+    "-o", "--output", "path", type=click.Path(path_type=Path), metavar="FILE", help="Where to."
+)
+@click.option("--revoke-all", is_flag=True, help="Make every invitation given so far invalid.")
+@session_options
+def command(
+    session: Session,
+    address: str | None,
+    roles: tuple[str, ...],
+    valid: int,
+    path: Path | None,
+    revoke_all: bool,
+) -> None:
+    """Sign an invitation for an address, to be given to `bafl join`. For the owner.
+
+    Costs nothing: the invitation is a signature in a small file. It works once, for that address
+    and those roles, until it ends or is revoked.
+    """
+    from bafl.chain import calls
+    from bafl.settings import NodeSettings
+
+    out = session.output
+    if revoke_all:
+        session.send(calls.bump_invitation_epoch(), "revoking")
+        out.line("Every invitation given so far is invalid.")
+        if address is None:
+            out.emit({"revoked": True})
+            return
+    if address is None:
+        raise UsageError("say whom to invite: bafl invite ADDRESS (or --revoke-all)")
+    federation = session.federation
+    if session.account.address != federation.owner:
+        raise UsageError(
+            f"{session.account.address} is not the owner of {federation.address}; the owner, "
+            f"{federation.owner}, invites"
+        )
+    try:
+        checked = NodeSettings().replace(
+            "the command line", federation=address, roles=list(roles) or ["trainer", "validator"]
+        )
+    except SettingsError as error:
+        raise UsageError(str(error).replace("federation =", "ADDRESS =")) from None
+    assert checked.federation is not None  # noqa: S101 -- just given
+    deadline_s = int(session.now()) + valid
+    invitation = calls.invitation(
+        session.account,
+        federation.signing_domain(),
+        checked.federation,
+        checked.roles,
+        nonce=secrets.randbits(64),
+        deadline_s=deadline_s,
+        epoch=federation.invitation_epoch(),
+    )
+    path = path or Path(f"invitation-{checked.federation[:10]}.json")
+    invitations.write(path, federation.chain_id, federation.address, invitation)
+    out.line(f"Invitation for {out.address(checked.federation)} in {path}, valid {_until(valid)}.")
+    out.line(f"It joins with: bafl join --invitation {path.name}")
+    out.emit(
+        {
+            "file": str(path),
+            "participant": checked.federation,
+            "roles": [role.name.lower() for role in checked.roles if role.name],
+            "deadline": units.format_utc(deadline_s),
+        }
+    )
+
+
+def _until(valid_s: int) -> str:
+    return f"for {units.format_duration(valid_s)}"

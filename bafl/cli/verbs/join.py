@@ -1,0 +1,109 @@
+"""`bafl join`: become a participant, with stake."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bafl import strictjson, units
+from bafl.cli import invitations
+from bafl.cli.app import Verb
+from bafl.cli.options import Money, session_options
+from bafl.errors import RefusedError
+from bafl.types import NO_SEAT, Role
+
+if TYPE_CHECKING:
+    from bafl.cli.session import Session
+    from bafl.types import Participant
+
+
+@click.command("join", cls=Verb, example="bafl join --config node.toml")
+@click.option(
+    "--invitation",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The owner's invitation, where the federation is not open.",
+)
+@click.option("--stake", type=Money(), help="Put at stake; the federation's minimum by default.")
+@click.option("--top-up", type=Money(), help="Already a participant: add this to the stake.")
+@session_options
+def command(
+    session: Session, invitation: Path | None, stake: int | None, top_up: int | None
+) -> None:
+    """Become a participant of a federation, with a stake.
+
+    The stake comes back after leaving and the unbonding period, less what faults have cost. Joining
+    twice does nothing the second time.
+    """
+    from bafl.chain import calls
+
+    out, federation = session.output, session.federation
+    address = session.account.address
+    settings = session.settings
+    before = federation.participant(address)
+    if top_up is not None:
+        session.send(calls.top_up(top_up), "adding to the stake")
+        _tell(session, "Added to the stake", federation.participant(address))
+        return
+    if before.roles:
+        if before.roles != settings.roles:
+            raise RefusedError(
+                f"{address} is a participant already, as {_words(before.roles)}; to become "
+                f"{_words(settings.roles)} leave first (`bafl leave`)"
+            )
+        _tell(session, "A participant already", before)
+        return
+    amount = stake if stake is not None else settings.stake
+    amount = federation.parameters.min_stake_wei if amount is None else amount
+    profile, profile_bytes = _profile(settings.name)
+    if invitation is None:
+        call = calls.join(settings.roles, amount, profile)
+    else:
+        leave = invitations.read(invitation, federation.chain_id, federation.address, address)
+        call = calls.join_by_invitation(leave, amount, profile)
+    if profile_bytes:
+        _put(session, profile_bytes)
+    session.send(call, f"joining with {units.format_money(amount)}")
+    _tell(session, "Joined", federation.participant(address))
+    out.line("Now run the node: bafl run")
+
+
+def _profile(name: str) -> tuple[bytes, bytes]:
+    """Digest and bytes of the public profile; nothing where there is no name."""
+    if not name:
+        return bytes(32), b""
+    data = strictjson.dump({"format": 1, "name": name})
+    return hashlib.sha256(data).digest(), data
+
+
+def _put(session: Session, data: bytes) -> None:
+    with tempfile.TemporaryDirectory(prefix="bafl-") as folder:
+        path = Path(folder) / "profile"
+        path.write_bytes(data)
+        session.store.put(path)
+
+
+def _words(roles: Role) -> str:
+    return " and ".join(role.name.lower() for role in roles if role.name)
+
+
+def _tell(session: Session, done: str, participant: Participant) -> None:
+    out = session.output
+    seat = "no seat yet" if participant.seat == NO_SEAT else f"seat {participant.seat}"
+    seated = f", {seat}" if Role.VALIDATOR in participant.roles else ""
+    out.line(
+        f"{done}: {out.address(session.account.address)} is {_words(participant.roles)} with "
+        f"{units.format_money(participant.stake_wei)} at stake{seated}."
+    )
+    out.emit(
+        {
+            "participant": session.account.address,
+            "roles": [role.name.lower() for role in participant.roles if role.name],
+            "stakeWei": str(participant.stake_wei),
+            "seat": None if participant.seat == NO_SEAT else participant.seat,
+        }
+    )

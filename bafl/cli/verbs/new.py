@@ -1,0 +1,98 @@
+"""`bafl new`: create a federation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bafl import units
+from bafl.cli.app import Verb
+from bafl.cli.options import session_options
+from bafl.errors import ChainError, SettingsError
+
+if TYPE_CHECKING:
+    from bafl.chain.deploy import Support
+    from bafl.cli.session import Session
+
+
+@click.command("new", cls=Verb, example="bafl new federation.toml --config devnet/owner.toml")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FEDERATION.TOML")
+@session_options
+def command(session: Session, file: Path) -> None:
+    """Create a federation from a TOML; the account becomes its owner.
+
+    The task's seeded model becomes version 0. Model and manifest go into the store, then the
+    contract is deployed; the contract's own constructor checks the parameters before anything is
+    paid. The same account, name and settings always give the same address.
+    """
+    from bafl.settings import FederationSettings
+
+    out = session.output
+    settings = FederationSettings.load(file)
+    sender = session.sender_to(None)
+    store = session.store
+    with out.working("loading the task"):
+        from bafl import founding
+
+        task = founding.open_founding_task(settings)
+        drafted = founding.draft(settings, task)
+    balance = session.connection.balance(sender.address)
+    with out.working("founding"):
+        try:
+            founded = founding.found(settings, drafted, sender, store, lambda: _support(session))
+        except SettingsError as error:
+            raise SettingsError(f"{file.name}: {error}") from None
+    if settings.fund:
+        from bafl.chain import calls
+
+        funder = session.sender_to(founded.address)
+        funder.send(calls.fund(settings.fund))
+    spent = balance - session.connection.balance(sender.address)
+    out.line(f'Founded "{settings.name}" at {founded.address} (block {founded.block}).')
+    out.line(
+        f"  {drafted.manifest.parameters:,} parameters, {founded.manifest.metric.name}; manifest "
+        f"{founded.manifest_cid}; cost {units.format_money(spent)}"
+        + (f", of which {units.format_money(settings.fund)} fund the pool" if settings.fund else "")
+    )
+    out.line("Those who join put into their node file:")
+    out.line(f'  federation = "{founded.address}"')
+    out.line(f"  chain_id = {session.connection.chain_id}")
+    out.emit(
+        {
+            "federation": founded.address,
+            "chainId": session.connection.chain_id,
+            "block": founded.block,
+            "owner": sender.address,
+            "manifest": founded.manifest_cid,
+            "genesis": founded.manifest.genesis,
+            "parameters": drafted.manifest.parameters,
+            "spentWei": str(spent),
+            "fundWei": str(settings.fund),
+            "support": {
+                "tally": founded.support.tally,
+                "lens": founded.support.lens,
+                "registry": founded.support.registry,
+            },
+        }
+    )
+
+
+def _support(session: Session) -> Support:
+    """Reuse the shared contracts this account deployed on this chain before, or deploy them."""
+    from bafl.chain.deploy import Support, deploy_support
+
+    sender = session.sender_to(None)
+    path = session.home / f"support-{session.connection.chain_id}.json"
+    try:
+        known = Support(**json.loads(path.read_text("utf-8")))
+        return deploy_support(sender, known)
+    except (OSError, ValueError, TypeError, ChainError):
+        # Nothing known, or a chain that was begun anew: deploying again only costs gas.
+        support = deploy_support(sender)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fields = {"tally": support.tally, "lens": support.lens, "registry": support.registry}
+    path.write_text(json.dumps(fields, indent=2) + "\n", "utf-8")
+    return support

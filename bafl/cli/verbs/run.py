@@ -1,0 +1,93 @@
+"""`bafl run`: a participant's node."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bafl.cli import logs
+from bafl.cli.app import INTERRUPTED, Verb
+from bafl.cli.options import session_options, task_option
+from bafl.errors import RefusedError
+from bafl.types import Role
+
+if TYPE_CHECKING:
+    from bafl.cli.session import Session
+    from bafl.node import Node, NodeOptions
+
+PATIENCE_S = 60.0
+
+
+@click.command("run", cls=Verb, example="bafl run --config node.toml")
+@click.option("-v", "--verbose", is_flag=True, help="Log more.")
+@task_option
+@session_options
+def command(session: Session, task: dict[str, Any], verbose: bool) -> None:
+    """Run a participant's node: train, judge and attest until stopped.
+
+    Ctrl-C (or SIGTERM) finishes what is under way and stops; a second Ctrl-C stops at once. Both
+    lose nothing: started again, the node goes on where it was. Waits patiently, and says so, while
+    the chain or the store does not answer. With --json the log is one JSON object a line.
+    """
+    logs.set_up(verbose=verbose, as_json=session.output.as_json)
+    address = session.account.address
+    participant = session.federation.participant(address)
+    if not participant.roles:
+        raise RefusedError(
+            f"{address} is not a participant of {session.federation.address}: `bafl join` first"
+        )
+    session.connection.patience_s = PATIENCE_S
+    from bafl.node import Node
+
+    node = Node(
+        federation=session.federation,
+        sender=session.sender,
+        store=session.store,
+        task=session.open_task(**task),
+        manifest=session.manifest,
+        home=session.home,
+        options=_options(session, participant.roles),
+    )
+    if asyncio.run(_until_stopped(node)) == signal.SIGINT:
+        raise KeyboardInterrupt
+
+
+def _options(session: Session, roles: Role) -> NodeOptions:
+    from bafl.node import NodeOptions
+    from bafl.protocol import Options
+
+    run = session.settings.run
+    given = {"poll_s": run.poll, "confirmations": run.confirmations}
+    return NodeOptions(
+        protocol=Options(train=Role.TRAINER in roles, validate=Role.VALIDATOR in roles),
+        **{key: value for key, value in given.items() if value is not None},
+    )
+
+
+async def _until_stopped(node: Node) -> int:
+    """Run the node; return the signal that ended it, or 0."""
+    stop = asyncio.Event()
+    seen: list[int] = []
+
+    def on_signal(number: int) -> None:
+        if seen:
+            # Whatever is under way: the journal was written first.
+            os._exit(INTERRUPTED)
+        seen.append(number)
+        print("stopping; Ctrl-C again stops at once", file=sys.stderr, flush=True)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        await node.run(stop)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+    return seen[0] if seen else 0

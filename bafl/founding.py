@@ -1,0 +1,191 @@
+"""Found a federation: genesis model and manifest into the store, then its contract on the chain."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from bafl.chain.deploy import Support, deploy_federation, federation_initcode
+from bafl.codec.model import write_model
+from bafl.errors import ContractRefusal, SettingsError
+from bafl.manifest import Manifest, Metric, RuleSpec
+from bafl.settings import FederationSettings
+from bafl.store.cid import cid, root_of
+from bafl.tasks import Task, open_task, state_arrays
+from bafl.types import Genesis, Root, TensorSpec
+
+if TYPE_CHECKING:
+    from bafl.chain.sender import Sender
+    from bafl.store.base import Store
+
+DTYPES = {
+    "float32": "F32",
+    "int64": "I64",
+    "int32": "I32",
+    "int16": "I16",
+    "int8": "I8",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
+ROOM = 1 << 16
+"""Bytes a payload may have beyond its tensors, for its header, where no limit is set."""
+
+_NOBODY = "0x" + "11" * 20
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A federation before it is on the chain. arrays: its genesis model."""
+
+    manifest: Manifest
+    genesis: Genesis
+    arrays: Arrays
+
+
+@dataclass(frozen=True, slots=True)
+class Founded:
+    """A federation on the chain. block: where its log begins."""
+
+    address: str
+    block: int
+    manifest: Manifest
+    genesis: Genesis
+    support: Support
+
+    @property
+    def manifest_cid(self) -> str:
+        """CID of the manifest."""
+        return cid(self.genesis.manifest)
+
+
+def draft(settings: FederationSettings, task: Task) -> Draft:
+    """Work out the genesis model and the manifest; nothing leaves this process.
+
+    Raises ManifestError for a model that no federation can train, or settings that do not fit it.
+    """
+    arrays: Arrays = state_arrays(task.model())
+    specs = tuple(
+        TensorSpec(name, DTYPES.get(str(array.dtype), str(array.dtype)), array.shape)
+        for name, array in arrays.items()
+    )
+    size = sum(array.nbytes for array in arrays.values())
+    common: dict[str, Any] = {
+        "task": settings.task.name,
+        "settings": settings.task.settings,
+        "tensors": specs,
+        "metric": _metric(settings, task),
+        "size_limit": settings.payload.size_limit or 2 * size + ROOM + 200 * len(specs),
+        "encodings": settings.payload.encodings,
+        "rule": RuleSpec(settings.rule.name, settings.rule.parameters)
+        if settings.rule
+        else RuleSpec(),
+    }
+    # The genesis model's bytes do not depend on its own CID, so any will do to write it.
+    unknown = cid(Root(bytes(32), 0x55))
+    with tempfile.TemporaryDirectory(prefix="bafl-") as folder:
+        path = Path(folder) / "genesis"
+        write_model(path, Manifest(genesis=unknown, **common), arrays)
+        model = root_of(path)
+    manifest = Manifest(genesis=cid(model), **common)
+    return Draft(manifest, Genesis(root_of(manifest.to_json()), model), arrays)
+
+
+def found(
+    settings: FederationSettings,
+    drafted: Draft,
+    sender: Sender,
+    store: Store,
+    support: Callable[[], Support],
+    tell: Callable[[str], object] = lambda _: None,
+) -> Founded:
+    """Put a drafted federation into the store and onto the chain; the sender becomes its owner.
+
+    support: gives the chain's shared contracts, deploying them if there are none; asked only once
+    everything that costs nothing has gone well. tell: hears what is being done.
+    Raises SettingsError where the contract refuses a parameter (before anything is paid),
+    StoreError, ContractRefusal, ChainError.
+    """
+    check_parameters(settings, drafted, sender)
+    tell("putting manifest and genesis model into the store")
+    with tempfile.TemporaryDirectory(prefix="bafl-") as folder:
+        model, manifest = Path(folder) / "genesis", Path(folder) / "manifest"
+        write_model(model, drafted.manifest, drafted.arrays)
+        manifest.write_bytes(drafted.manifest.to_json())
+        store.put(model)
+        store.put(manifest)
+    tell("deploying the shared contracts, where the chain has none yet")
+    shared = support()
+    tell("deploying the federation")
+    deployed = deploy_federation(
+        sender,
+        shared,
+        sender.address,
+        drafted.genesis,
+        settings.parameters.resolve(sender.address),
+        salt_of(settings.name),
+    )
+    return Founded(deployed.address, deployed.block, drafted.manifest, drafted.genesis, shared)
+
+
+def check_parameters(settings: FederationSettings, drafted: Draft, sender: Sender) -> None:
+    """Let the contract's own constructor look at the parameters, without a transaction.
+
+    Raises SettingsError with what the contract allows.
+    """
+    parameters = settings.parameters.resolve(sender.address)
+    nowhere = Support(_NOBODY, _NOBODY, _NOBODY)
+    initcode = federation_initcode(nowhere, sender.address, drafted.genesis, parameters)
+    try:
+        sender.connection.call(None, initcode, sender=sender.address)
+    except ContractRefusal as refusal:
+        if refusal.name == "ParameterOutOfRange":
+            given = refusal.arguments
+            key = _snake(str(given["parameter"]))
+            raise SettingsError(
+                f"parameters.{key} is {given['given']:,}; the contract allows "
+                f"{given['least']:,} to {given['most']:,}"
+                f"{_hint(key)}"
+            ) from refusal
+        raise
+
+
+def salt_of(name: str) -> bytes:
+    """Return the CREATE2 salt of a federation's name, 32 bytes.
+
+    The same owner, name and settings give the same address, so founding twice by mistake cannot
+    make two federations.
+    """
+    return hashlib.sha256(b"BAFL federation " + name.encode()).digest()
+
+
+def open_founding_task(settings: FederationSettings) -> Task:
+    """Open the task whose model the federation will train. Raises TaskError, DataError."""
+    return open_task(settings.task.entry or settings.task.name, **settings.task.settings)
+
+
+def _metric(settings: FederationSettings, task: Task) -> Metric:
+    if settings.metric is not None:
+        return Metric(settings.metric.name, settings.metric.unit, settings.metric.direction)
+    own = task.metric
+    return Metric(own.name, own.unit, "higher" if own.higher_is_better else "lower")
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+
+
+def _hint(key: str) -> str:
+    if key == "unbonding_period":
+        return (
+            " (seconds; at least 2 x max_wait + 8 x (commit_period + reveal_period + "
+            "3 x attest_period))"
+        )
+    return ""
