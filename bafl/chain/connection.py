@@ -135,9 +135,10 @@ class Connection:
                 f"no answer from {self.name} ({_cause(error)}): is it running, and is the RPC URL "
                 "right?"
             ) from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ChainUnreachable(
-                f"{self.name} answers, but not with JSON-RPC ({error}): is the RPC URL right?"
+                f"{self.name} answers, but not with JSON-RPC ({printable(error, 80)}): is the RPC "
+                "URL right?"
             ) from None
         if isinstance(answer, dict) and answer.get("error") is not None:
             raise self._refused(method, answer["error"], status)
@@ -310,7 +311,7 @@ def _endpoint(method: str) -> RPCEndpoint:
 def _json(content: bytes) -> Any:
     try:
         return json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -35,12 +35,13 @@ def follow(
     moved = time.monotonic()
     pause = FIRST_POLL_S
     taken = 0
+    again = True
     while True:
         attempt, receipt = _mined(sender, attempts)
         if receipt is not None:
             taken = 0
             if not confirmations or _deep(sender, receipt, confirmations):
-                sender.mined(receipt, attempt.nonce)
+                sender.mined(attempt.nonce)
                 if not receipt.ok:
                     raise sender.reason(attempt, receipt)
                 return receipt
@@ -52,7 +53,12 @@ def follow(
                     f"{signed.nonce} is in its place; is the same key in use elsewhere?"
                 )
         elif time.monotonic() - moved >= sender.stuck_after_s:
-            _move(sender, attempts, on_replace)
+            if again and sender.includable(attempts[-1]):
+                # Dropped by a reorg or a full pool, perhaps: the same again costs nothing.
+                _broadcast(sender, attempts[-1])
+            else:
+                _offer_more(sender, attempts, on_replace)
+            again = not again
             moved = time.monotonic()
             pause = FIRST_POLL_S
         left = ends - time.monotonic()
@@ -79,29 +85,32 @@ def _deep(sender: Sender, receipt: Receipt, confirmations: int) -> bool:
     return sender.connection.latest().number >= receipt.block + confirmations
 
 
-def _move(
+def _offer_more(
     sender: Sender,
     attempts: list[SignedTransaction],
     on_replace: Callable[[SignedTransaction], object] | None,
 ) -> None:
-    """Offer more; where the limit forbids that, send the last one again."""
     try:
         newer = sender.replace(attempts[-1])
     except FeesTooHigh as error:
         log.warning("%s", error)
-        newer = attempts[-1]
-    else:
-        log.warning(
-            "%s (nonce %d) is stuck: offering up to %.6f ether in all",
-            newer.name,
-            newer.nonce,
-            newer.max_fee_wei / 10**18,
-        )
-        if on_replace is not None:
-            on_replace(newer)
-        attempts.append(newer)
+        _broadcast(sender, attempts[-1])
+        return
+    log.warning(
+        "%s (nonce %d) is stuck: offering up to %.6f ether in all",
+        newer.name,
+        newer.nonce,
+        newer.max_fee_wei / 10**18,
+    )
+    if on_replace is not None:
+        on_replace(newer)
+    attempts.append(newer)
+    _broadcast(sender, newer)
+
+
+def _broadcast(sender: Sender, signed: SignedTransaction) -> None:
     try:
-        sender.broadcast(newer)
+        sender.broadcast(signed)
     except (NonceTaken, Underpriced, RpcError) as error:
         # An earlier attempt was mined meanwhile, or waits beside it: the next look will tell.
-        log.info("%s: %s", newer.name, error)
+        log.info("%s: %s", signed.name, error)

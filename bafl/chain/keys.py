@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eth_account import Account
+from eth_utils.exceptions import ValidationError
 
 from bafl.errors import KeystoreError
 
@@ -48,7 +49,7 @@ def load_key(
 
     prompt: asks a person for the password, given a text that says for what; None: nobody is there.
     environ: instead of the process's environment.
-    Raises KeystoreError: no key given, a file that is missing, unreadable or none, a wrong password.
+    Raises KeystoreError: no key, a file that is missing, unreadable or none, a wrong password.
     """
     environ = os.environ if environ is None else environ
     if source.keystore is None:
@@ -66,7 +67,7 @@ def load_key(
         raise KeystoreError(
             f"{source.keystore}: this password does not open it ({error})"
         ) from error
-    except Exception as error:
+    except (KeyError, TypeError, AttributeError, NotImplementedError) as error:
         raise KeystoreError(f"{source.keystore}: not a keystore ({error!r})") from error
     return _account(key.hex(), str(source.keystore))
 
@@ -109,7 +110,7 @@ def _account(key: str, what: str) -> LocalAccount:
         if len(digits) != 64:
             raise ValueError
         account: LocalAccount = Account.from_key(bytes.fromhex(digits))
-    except Exception:
+    except (ValueError, ValidationError):
         # Neither the message nor its cause may show any part of the key.
         raise KeystoreError(f"{what} is no private key: 64 hexadecimal digits") from None
     return account

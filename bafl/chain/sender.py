@@ -112,7 +112,7 @@ class Sender:
         account: LocalAccount,
         contract: str | None = None,
         *,
-        fee_limit_wei: int = 1_000 * GWEI,
+        fee_limit_wei: int = 200 * GWEI,
         stuck_after_s: float = 60.0,
     ) -> None:
         self.connection = connection
@@ -298,9 +298,13 @@ class Sender:
             self.broadcast(signed)
         return self.wait(signed, deadline_s=time.time() + timeout_s)
 
-    def mined(self, receipt: Receipt, nonce: int) -> None:
+    def includable(self, signed: SignedTransaction) -> bool:
+        """Whether the newest block's base fee is within what a transaction offers."""
+        fields = self._fields(signed.raw, signed.name)
+        return int(fields["maxFeePerGas"]) > self.connection.latest().base_fee_wei
+
+    def mined(self, nonce: int) -> None:
         """Note that a nonce is used for good; called by whoever saw the receipt."""
-        del receipt
         with self._lock:
             self._floor = max(self._floor, nonce + 1)
 
