@@ -93,9 +93,9 @@ def attest_model(window: int, tag: int, digest: bytes, metric_micro: int) -> Cal
     return Call("attestModel", (window, tag, digest, metric_micro))
 
 
-def settle(window: int, authors: Sequence[str]) -> Call:
-    """End a tallied window. authors: of the window's updates, in order."""
-    return Call("settle", (window, tuple(authors)))
+def settle(window: int) -> Call:
+    """End a tallied window."""
+    return Call("settle", (window,))
 
 
 def discard(window: int) -> Call:

@@ -61,7 +61,7 @@ def compile_contracts(
         try:
             output = compile_standard(request, solc_binary=program)
         except SolcError as error:
-            raise ChainError(f"the contracts do not compile:\n{error.args[0]}") from error
+            raise ChainError(f"the contracts do not compile:\n{error.message}") from error
     found = {
         name: contract
         for contracts in output["contracts"].values()

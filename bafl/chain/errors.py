@@ -183,6 +183,8 @@ _SENTENCES = {
     "NotParticipant": "{account} is not a participant; join first",
     "AlreadyParticipant": "{account} is a participant already",
     "NotTrainer": "{account} is not a trainer of this federation, or is leaving it",
+    "NotValidator": "{account} is not a validator of this federation, or is leaving it",
+    "NothingToSeal": "window {window} holds no update yet",
     "NotActiveValidator": "{account} does not judge this window",
     "NotOwner": "{caller} is not the owner",
     "IsPaused": "the owner has paused new submissions",

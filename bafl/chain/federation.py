@@ -224,7 +224,8 @@ def check_head(head: Head) -> Head:
     """Refuse a head that no federation has: ChainError."""
     if not 1 <= head.judging_window <= head.open_window:
         raise ChainError(f"windows {head.judging_window} (judged) and {head.open_window} (open)")
-    if head.version >= head.judging_window:
+    # Equal between the quorum that finalises a version and its window's settlement.
+    if head.version > head.judging_window:
         raise ChainError(f"version {head.version} before window {head.judging_window}")
     if head.effective_size > MAX_UPDATES:
         raise ChainError(f"windows of {head.effective_size} updates")

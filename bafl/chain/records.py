@@ -16,7 +16,7 @@ class Reveal(NamedTuple):
 
 
 class Reputation(NamedTuple):
-    """Reputations after a window, in ppm."""
+    """Both reputations after a window, in ppm."""
 
     window: int
     trainer: int
@@ -49,12 +49,18 @@ class Attestation:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What a window's end credited: `trainers_wei` by update, `validators_wei` as in the turn."""
+    """A window's end: money credited and new reputations in ppm.
+
+    Trainers': one an update, in order, or none where their standing does not change. Validators':
+    one a seat of the active set, as in the turn.
+    """
 
     window: int
     is_final: bool
     trainers_wei: tuple[int, ...]
+    trainer_reputations: tuple[int, ...]
     validators_wei: tuple[int, ...]
+    validator_reputations: tuple[int, ...]
     block: int
 
 
