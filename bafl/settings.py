@@ -161,7 +161,7 @@ class MetricTable(_Table):
     """`[metric]`: what the learning curve shows; without it, the task's own."""
 
     name: str = Field(min_length=1, max_length=40)
-    unit: str = Field("", max_length=20)
+    unit: str = Field(default="", max_length=20)
     direction: Literal["higher", "lower"] = "higher"
 
 
@@ -258,13 +258,11 @@ class FederationSettings(_Table):
 class RunTable(_Table):
     """`[run]`: how the node works.
 
-    poll: between two looks at the chain. confirmations: blocks on top of what is believed.
-    pace: the least time between two trainings begun; 0: as often as the contract takes updates.
+    poll: between two looks at the chain. confirmations: blocks before a submission counts.
     """
 
     poll: Seconds | None = None
     confirmations: Uint16 | None = None
-    pace: Seconds = 0
 
 
 class NodeSettings(_Table):
@@ -272,7 +270,7 @@ class NodeSettings(_Table):
 
     Paths are relative to the file's folder. store: "local:FOLDER" or "kubo:MULTIADDR". home: where
     the node keeps its journal. stake: by default the federation's minimum. password_file: else
-    the environment's BAFL_PASSWORD, else a prompt. name: the participant's own, in its profile.
+    the environment's BAFL_KEYSTORE_PASSWORD, else a prompt. name: public, in the profile.
     """
 
     rpc: Annotated[str, BeforeValidator(_url)] | None = None
@@ -284,7 +282,7 @@ class NodeSettings(_Table):
     password_file: PathLike | None = None
     roles: Annotated[Role, BeforeValidator(_roles)] = Role.TRAINER | Role.VALIDATOR
     stake: Wei | None = None
-    name: str = Field("", max_length=80)
+    name: str = Field(default="", max_length=80)
     task: TaskTable = TaskTable()
     run: RunTable = RunTable()
 

@@ -27,7 +27,8 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
 
 EXIT_CODES: Final = (
     "Exit codes: 0 done, 1 refused, 2 wrong usage or settings, 3 the outside world (RPC, IPFS, "
-    "data) cannot be reached or is not as it should be, 130 interrupted."
+    "data) cannot be reached or is not as it should be, 130 interrupted. What runs until Ctrl-C "
+    "(devnet, run, watch) ends with 0."
 )
 
 
@@ -44,14 +45,21 @@ class Verb(click.Command):
         super().format_help(ctx, formatter)
 
 
-class Verbs(click.Group):
-    """The root; loads a verb's module when the verb is named."""
+class VerbGroup(click.Group):
+    """A verb with verbs of its own, and an example that works."""
 
-    example = (
-        "bafl devnet --folder devnet\n"
-        "bafl new federation.toml --config devnet/owner.toml\n"
-        "bafl run --config node.toml"
-    )
+    def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.example = example
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the example, then what click writes."""
+        _examples(formatter, self.example)
+        super().format_help(ctx, formatter)
+
+
+class Verbs(VerbGroup):
+    """The root; loads a verb's module when the verb is named."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return all verbs in the order of the help."""
@@ -74,11 +82,6 @@ class Verbs(click.Group):
             )
         return super().resolve_command(ctx, args)
 
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the example, then what click writes."""
-        _examples(formatter, self.example)
-        super().format_help(ctx, formatter)
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs by what they are for."""
         for title, verbs in SECTIONS.items():
@@ -98,6 +101,11 @@ def _examples(formatter: click.HelpFormatter, example: str) -> None:
 
 @click.command(
     cls=Verbs,
+    example=(
+        "bafl devnet --folder devnet\n"
+        "bafl new federation.toml --config devnet/owner.toml\n"
+        "bafl run --config node.toml"
+    ),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EXIT_CODES,
 )

@@ -40,7 +40,7 @@ _SETTINGS: tuple[tuple[str, str, str], ...] = (
     ("store", "STORE", "Where payloads are: local:FOLDER or kubo:MULTIADDR."),
     ("home", "FOLDER", "Where the node keeps its journal."),
     ("keystore", "FILE", "The account's encrypted key; or set BAFL_PRIVATE_KEY."),
-    ("password_file", "FILE", "File with its password; or set BAFL_PASSWORD, or be asked."),
+    ("password_file", "FILE", "File with its password; or set BAFL_KEYSTORE_PASSWORD."),
 )
 
 
@@ -63,8 +63,10 @@ def session_options(function: Function) -> Function:
     def wrapper(*args: Any, config: Path | None, output: Output, **kwargs: Any) -> Any:
         names = [name for name, _, _ in _SETTINGS] + ["chain_id"]
         given = {name: kwargs.pop(name) for name in names}
+        from bafl.cli import logs
         from bafl.cli.session import Session
 
+        logs.set_up()
         return function(*args, session=Session(_settings(config, given), output), **kwargs)
 
     for name, metavar, text in reversed(_SETTINGS):
@@ -110,35 +112,24 @@ def _task_settings(
     return settings
 
 
-class Money(click.ParamType):
-    """An amount with a unit, such as `0.1 ether`; wei."""
+def amount(value: object) -> int:
+    """Read an amount with a unit, such as `0.1 ether`, as wei: a type of click's."""
+    from bafl import units
 
-    name = "amount"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read the amount, or say what is allowed."""
-        from bafl import units
-
-        if isinstance(value, int):
-            return value
-        try:
-            return units.parse_money(str(value))
-        except ValueError as error:
-            self.fail(f"{value!r} is not {error}.", param, ctx)
+    return _parsed(value, units.parse_money)
 
 
-class Duration(click.ParamType):
-    """A length of time, such as `7 days`; seconds."""
+def duration(value: object) -> int:
+    """Read a length of time, such as `7 days`, as seconds: a type of click's."""
+    from bafl import units
 
-    name = "time"
+    return _parsed(value, units.parse_duration)
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read the time, or say what is allowed."""
-        from bafl import units
 
-        if isinstance(value, int):
-            return value
-        try:
-            return units.parse_duration(str(value))
-        except ValueError as error:
-            self.fail(f"{value!r} is not {error}.", param, ctx)
+def _parsed(value: object, parse: Callable[[str], int]) -> int:
+    if isinstance(value, int):
+        return value
+    try:
+        return parse(str(value))
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not {error}.") from None

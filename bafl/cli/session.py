@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import time
 from functools import cached_property
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from bafl.cli.output import Output
-from bafl.errors import SettingsError
+from bafl.errors import SettingsError, StoreError
 from bafl.settings import NodeSettings
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from bafl.replay import Federal
     from bafl.store.base import Store
     from bafl.tasks.base import Task
+    from bafl.types import View, Window
 
 T = TypeVar("T")
 
@@ -64,9 +66,8 @@ class Session:
         """The account's key. Raises KeystoreError."""
         from bafl.chain import keys
 
-        return keys.load_key(
-            self.settings.keystore, password_file=self.settings.password_file, prompt=ask_password
-        )
+        source = keys.KeySource(self.settings.keystore, self.settings.password_file)
+        return keys.load_key(source, prompt=ask_password if sys.stdin.isatty() else None)
 
     @cached_property
     def sender(self) -> Sender:
@@ -163,6 +164,20 @@ class Session:
         """Return the time to compare deadlines with: ours, or the chain's where it is ahead."""
         return max(time.time(), self.connection.time())
 
+    def waiting(self, view: View) -> list[Window]:
+        """Return the windows from the one being judged to the open one."""
+        between = range(view.judging.id + 1, view.open.id)
+        windows = [view.judging, *(self.federation.window(window) for window in between)]
+        return windows if view.judging.id == view.open.id else [*windows, view.open]
+
+    @cached_property
+    def manifest_or_none(self) -> Manifest | None:
+        """The manifest where a store is set and has it; looking at a federation goes on without."""
+        try:
+            return self.manifest if self.settings.store else None
+        except StoreError:
+            return None
+
     def account_or(self, given: str | None) -> str | None:
         """Return the address given, else that of the key if one is set, else None."""
         if given is not None:
@@ -183,15 +198,6 @@ class Session:
         return value
 
 
-def ask_password() -> str:
+def ask_password(text: str) -> str:
     """Ask for a keystore's password on the terminal."""
-    return str(click.prompt("Password of the keystore", hide_input=True, err=True))
-
-
-def new_password() -> str:
-    """Ask twice for the password of a new keystore."""
-    return str(
-        click.prompt(
-            "Password for the keystore", hide_input=True, confirmation_prompt=True, err=True
-        )
-    )
+    return str(click.prompt(text, hide_input=True, err=True))

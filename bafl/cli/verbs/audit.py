@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 @click.command("audit", cls=Verb, example="bafl audit --config node.toml")
 @session_options
 def command(session: Session) -> None:
-    """Recompute every version from the chain and the payloads, and compare digests.
+    """Recompute every version and compare digests.
 
-    Needs no key. Ends with 0 if every version was recomputed to the recorded bytes, else with 1;
+    Replays the whole history from the chain's log and the payloads. Needs no key. Ends with 0 if every version was recomputed to the recorded bytes, else with 1;
     a version whose payloads nobody keeps any more cannot be recomputed, and is named.
     """
     from bafl import replay

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command("claim", cls=Verb, example="bafl claim --config node.toml")
 @session_options
 def command(session: Session) -> None:
-    """Take the rewards that updates and judging have earned."""
+    """Take the rewards earned by training and judging."""
     from bafl.chain import calls
 
     credit = session.federation.participant(session.account.address).credit_wei

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Do not ask; it cannot be undone.")
 @session_options
 def command(session: Session, yes: bool) -> None:
-    """End a federation for good. For the owner.
+    """End a federation for good (owner).
 
     It takes no more submissions; windows in flight finish and pay, and everybody can claim and
     leave. Called again when none is in flight, it sends the rest of the pool to the treasury, and

@@ -8,17 +8,18 @@ import click
 
 from bafl import units
 from bafl.cli.app import Verb
-from bafl.cli.options import Money, session_options
+from bafl.cli.options import amount as amount_type
+from bafl.cli.options import session_options
 
 if TYPE_CHECKING:
     from bafl.cli.session import Session
 
 
 @click.command("fund", cls=Verb, example='bafl fund "2 ether" --config devnet/owner.toml')
-@click.argument("amount", type=Money())
+@click.argument("amount", type=amount_type, metavar="AMOUNT")
 @session_options
 def command(session: Session, amount: int) -> None:
-    """Add an amount to the pool that rewards are paid from. Anyone may."""
+    """Add an amount to the reward pool; anyone may."""
     from bafl.chain import calls
 
     session.send(calls.fund(amount), "funding the pool")

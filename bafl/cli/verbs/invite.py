@@ -11,7 +11,7 @@ import click
 from bafl import units
 from bafl.cli import invitations
 from bafl.cli.app import Verb
-from bafl.cli.options import Duration, session_options
+from bafl.cli.options import duration, session_options
 from bafl.errors import SettingsError, UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     multiple=True,
     help="What the participant may do; both by default.",
 )
-@click.option("--valid", type=Duration(), default="7 days", show_default=True, help="How long.")
+@click.option(
+    "--valid", type=duration, metavar="TIME", default="7 days", show_default=True, help="How long."
+)
 @click.option(
     "-o", "--output", "path", type=click.Path(path_type=Path), metavar="FILE", help="Where to."
 )
@@ -46,9 +48,9 @@ def command(
     path: Path | None,
     revoke_all: bool,
 ) -> None:
-    """Sign an invitation for an address, to be given to `bafl join`. For the owner.
+    """Sign an invitation to join (owner).
 
-    Costs nothing: the invitation is a signature in a small file. It works once, for that address
+    Costs nothing: the invitation is a signature in a small file, to be given to `bafl join`. It works once, for that address
     and those roles, until it ends or is revoked.
     """
     from bafl.chain import calls

@@ -12,7 +12,8 @@ import click
 from bafl import strictjson, units
 from bafl.cli import invitations
 from bafl.cli.app import Verb
-from bafl.cli.options import Money, session_options
+from bafl.cli.options import amount as amount_type
+from bafl.cli.options import session_options
 from bafl.errors import RefusedError
 from bafl.types import NO_SEAT, Role
 
@@ -28,13 +29,23 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="The owner's invitation, where the federation is not open.",
 )
-@click.option("--stake", type=Money(), help="Put at stake; the federation's minimum by default.")
-@click.option("--top-up", type=Money(), help="Already a participant: add this to the stake.")
+@click.option(
+    "--stake",
+    type=amount_type,
+    metavar="AMOUNT",
+    help="Put at stake; the federation's minimum by default.",
+)
+@click.option(
+    "--top-up",
+    type=amount_type,
+    metavar="AMOUNT",
+    help="Already a participant: add this to the stake.",
+)
 @session_options
 def command(
     session: Session, invitation: Path | None, stake: int | None, top_up: int | None
 ) -> None:
-    """Become a participant of a federation, with a stake.
+    """Become a participant, with a stake.
 
     The stake comes back after leaving and the unbonding period, less what faults have cost. Joining
     twice does nothing the second time.

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 @click.command("leave", cls=Verb, example="bafl leave --config node.toml")
 @session_options
 def command(session: Session) -> None:
-    """End all duties; called again after the unbonding period, take the stake back.
+    """End all duties, and later take the stake back.
 
-    The first call requests the exit and says when the stake is free. The second one pays the stake
-    out. Rewards are not touched: see `bafl claim`.
+    The first call requests the exit and says when the stake is free; called again after that, it
+    pays the stake out. Rewards are not touched: see `bafl claim`.
     """
     from bafl.chain import calls
 

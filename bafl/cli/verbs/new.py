@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 @click.argument("file", type=click.Path(path_type=Path), metavar="FEDERATION.TOML")
 @session_options
 def command(session: Session, file: Path) -> None:
-    """Create a federation from a TOML; the account becomes its owner.
+    """Create a federation from a TOML file.
 
-    The task's seeded model becomes version 0. Model and manifest go into the store, then the
+    The account becomes its owner. The task's seeded model becomes version 0. Model and manifest go into the store, then the
     contract is deployed; the contract's own constructor checks the parameters before anything is
     paid. The same account, name and settings always give the same address.
     """

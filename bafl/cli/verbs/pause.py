@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Take submissions again.")
 @session_options
 def command(session: Session, resume: bool) -> None:
-    """Take no new submissions until resumed; windows in flight finish and pay. For the owner."""
+    """Take no new submissions until resumed (owner).
+
+    Windows in flight finish and pay."""
     from bafl.chain import calls
 
     paused = session.federation.head().paused

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 )
 @session_options
 def command(session: Session, wanted: int | None, path: Path) -> None:
-    """Fetch a version of the model as safetensors; its digest is checked against the chain.
+    """Fetch a version of the model as safetensors.
 
-    Needs no key. A model that nobody keeps any more is recomputed from the updates.
+    Its digest is checked against the chain. Needs no key. A model that nobody keeps any more is recomputed from the updates.
     """
     from bafl import replay
     from bafl.codec.model import read_model

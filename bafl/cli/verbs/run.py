@@ -28,9 +28,9 @@ PATIENCE_S = 60.0
 @task_option
 @session_options
 def command(session: Session, task: dict[str, Any], verbose: bool) -> None:
-    """Run a participant's node: train, judge and attest until stopped.
+    """Run a participant's node until Ctrl-C.
 
-    Ctrl-C (or SIGTERM) finishes what is under way and stops; a second Ctrl-C stops at once. Both
+    It trains, judges and attests, as its roles say. Ctrl-C (or SIGTERM) finishes what is under way and stops; a second Ctrl-C stops at once. Both
     lose nothing: started again, the node goes on where it was. Waits patiently, and says so, while
     the chain or the store does not answer. With --json the log is one JSON object a line.
     """
@@ -53,8 +53,7 @@ def command(session: Session, task: dict[str, Any], verbose: bool) -> None:
         home=session.home,
         options=_options(session, participant.roles),
     )
-    if asyncio.run(_until_stopped(node)) == signal.SIGINT:
-        raise KeyboardInterrupt
+    asyncio.run(_until_stopped(node))
 
 
 def _options(session: Session, roles: Role) -> NodeOptions:
@@ -69,25 +68,22 @@ def _options(session: Session, roles: Role) -> NodeOptions:
     )
 
 
-async def _until_stopped(node: Node) -> int:
-    """Run the node; return the signal that ended it, or 0."""
+async def _until_stopped(node: Node) -> None:
+    """Run the node until the first SIGINT or SIGTERM; the second ends the process."""
     stop = asyncio.Event()
-    seen: list[int] = []
 
-    def on_signal(number: int) -> None:
-        if seen:
+    def on_signal() -> None:
+        if stop.is_set():
             # Whatever is under way: the journal was written first.
             os._exit(INTERRUPTED)
-        seen.append(number)
         print("stopping; Ctrl-C again stops at once", file=sys.stderr, flush=True)
         stop.set()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal, number)
+        loop.add_signal_handler(number, on_signal)
     try:
         await node.run(stop)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
-    return seen[0] if seen else 0
