@@ -1,0 +1,1 @@
+"""A federation of six, live for two minutes: `make demo`."""

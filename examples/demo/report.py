@@ -1,0 +1,169 @@
+"""What the demo showed, in figures: a table, a plot, and the same as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from bafl.data import load
+from bafl.tasks.base import TrainContext
+from bafl.tasks.ready import ReadySettings, build
+from examples.demo.cast import CAST
+from examples.demo.watch import REFUSED, Scene
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The demo's figures. accuracy*: the task's metric on the central test set, 0 to 1.
+
+    local: mean over honest participants training alone on their own data; central: one model on
+    all of it; both with as many passes over the data as the federation had versions.
+    """
+
+    versions: int
+    accuracy: float
+    accuracy_local: float
+    accuracy_central: float
+    poison_submitted: int
+    poison_accepted: int
+    poison_earned_ether: float
+    poison_reputation: float
+    poison_slashed_ether: float
+    honest_submitted: int
+    honest_refused: int
+    honest_slashed: int
+    honest_earned_ether: float
+    straggler_submitted: int
+    straggler_accepted: int
+    restarts: int
+    store: str
+    audit_ok: bool
+    seconds: float
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON, with names as JSON has them."""
+        values = {camel(name): value for name, value in asdict(self).items()}
+        path.write_text(json.dumps(values, indent=2) + "\n")
+
+
+def camel(name: str) -> str:
+    """Return a Python name as JSON writes it."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def gather(
+    scene: Scene, task: str, data: ReadySettings, *, store: str, restarts: int, audit_ok: bool,
+    seconds: float,
+) -> Report:  # fmt: skip
+    """Work out the figures from the log, and train alone and centrally for comparison."""
+    parts = {part.name: part for part in CAST}
+    honest = {a: n for a, n in scene.names.items() if not parts[n].poisons}
+    rogue = next(a for a in scene.names if a not in honest)
+    slow = next(a for a, n in scene.names.items() if parts[n].slower > 1)
+    versions = len(scene.accuracy) - 1
+    alone = [
+        reached(task, replace(data, participant=index), versions)
+        for index, part in enumerate(CAST)
+        if not part.poisons
+    ]
+    earned = {a: sum(r.wei for r in scene.history.rewards(a)) / 1e18 for a in scene.names}
+    return Report(
+        versions=versions,
+        accuracy=round(scene.accuracy[-1], 4),
+        accuracy_local=round(float(np.mean(alone)), 4),
+        accuracy_central=round(reached(task, replace(data, participant=None), versions), 4),
+        poison_submitted=len(scene.history.updates_by(rogue)),
+        poison_accepted=sum(v.used for _, v in scene.verdicts(rogue)),
+        poison_earned_ether=round(earned[rogue], 6),
+        poison_reputation=scene.federation.participant(rogue).trainer_reputation / 1e6,
+        poison_slashed_ether=sum(
+            s.amount_wei for s in scene.history.slashes if s.participant == rogue
+        )
+        / 1e18,
+        honest_submitted=sum(len(scene.history.updates_by(a)) for a in honest),
+        honest_refused=sum(v in REFUSED for a in honest for _, v in scene.verdicts(a)),
+        honest_slashed=sum(s.participant in honest for s in scene.history.slashes),
+        honest_earned_ether=round(float(np.mean([earned[a] for a in honest])), 6),
+        straggler_submitted=len(scene.history.updates_by(slow)),
+        straggler_accepted=sum(v.used for _, v in scene.verdicts(slow)),
+        restarts=restarts,
+        store=store,
+        audit_ok=audit_ok,
+        seconds=round(seconds, 1),
+    )
+
+
+def reached(task: str, settings: ReadySettings, rounds: int) -> float:
+    """Return the metric on the central test set after training alone for so many rounds."""
+    own = build(task, load(task), settings)
+    model = own.model()
+    for number in range(rounds):
+        own.train(model, TrainContext(base_version=number, seed=number))
+    return own.test(model).metric
+
+
+def show(report: Report, console: Console, metric: str) -> None:
+    """Print the report for people."""
+    table = Table(title="What happened", box=None, show_header=False, title_justify="left")
+    table.add_column(style="dim")
+    table.add_column()
+    rows = {
+        f"{metric} of the federation": f"{report.accuracy:.3f}, after {report.versions} versions",
+        "training alone (mean)": f"{report.accuracy_local:.3f}",
+        "training on all data in one place": f"{report.accuracy_central:.3f}",
+        "the poisoner": (
+            f"{report.poison_submitted} updates, {report.poison_accepted} accepted; "
+            f"reputation {report.poison_reputation:.2f}, "
+            f"earned {report.poison_earned_ether:.3f} ether (an honest one "
+            f"{report.honest_earned_ether:.3f}), slashed {report.poison_slashed_ether:.3f}"
+        ),
+        "the honest": (
+            f"{report.honest_submitted} updates, {report.honest_refused} refused, "
+            f"{report.honest_slashed} slashes"
+        ),
+        "the slow one": (
+            f"{report.straggler_submitted} updates, {report.straggler_accepted} accepted; "
+            "nobody waited for it"
+        ),
+        "the killed one": f"killed and restarted {report.restarts} time(s)",
+        "audit": (
+            "every version recomputed bit for bit" if report.audit_ok else "FAILED: see above"
+        ),
+        "payloads": f"in the {report.store} store",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    console.print(table)
+
+
+def plot(scene: Scene, report: Report, path: Path) -> None:
+    """Draw the learning curve and everybody's reputation over the windows."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    left.plot(scene.accuracy, color="tab:green", label="federation")
+    left.axhline(report.accuracy_central, color="black", lw=1, ls=":", label="all in one place")
+    left.axhline(report.accuracy_local, color="tab:gray", lw=1, ls="--", label="training alone")
+    left.set(xlabel="version", ylabel=scene.central.metric.name, ylim=(0, 1))
+    left.legend(loc="lower right", frameon=False)
+    for address, name in scene.names.items():
+        curve = scene.history.reputations_of(address)
+        windows = [0, *(entry.window for entry in curve)]
+        values = [0.3, *(entry.trainer / 1e6 for entry in curve)]
+        style = {"color": "tab:red", "lw": 2} if name == "rogue" else {"lw": 1}
+        right.plot(windows, values, label=name, **style)
+    right.set(xlabel="window", ylabel="trainer reputation", ylim=(0, 1))
+    right.legend(loc="upper left", frameon=False, ncols=2)
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)

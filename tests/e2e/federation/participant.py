@@ -1,0 +1,53 @@
+"""One participant, a process: `python -m tests.e2e.federation.participant STAGE INDEX DIES_AT`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from bafl.chain import calls
+from bafl.chain.keys import KeySource, load_key
+from bafl.node import Node, NodeOptions
+from bafl.protocol import Options
+from bafl.store.base import open_store
+from bafl.types import Role
+from tests.e2e.federation import doom
+from tests.e2e.federation.softmax import Softmax
+from tests.e2e.federation.stage import Stage
+
+
+async def run(node: Node) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await node.run(stop)
+
+
+def main() -> None:
+    stage = Stage(**json.loads(Path(sys.argv[1]).read_text()))
+    index, dies_at = int(sys.argv[2]), int(sys.argv[3])
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    federation = stage.federation
+    sender = federation.sender(load_key(KeySource()))
+    if not federation.participant(sender.address).roles:
+        stake = federation.parameters.min_stake_wei
+        sender.send(calls.join(Role.TRAINER | Role.VALIDATOR, stake))
+    if dies_at:
+        doom.foretell(dies_at)
+    node = Node(
+        federation=federation,
+        sender=sender,
+        store=open_store(stage.store, f"node{index}"),
+        task=Softmax(index, stage.count),
+        manifest=stage.manifest,
+        home=Path(stage.home) / f"home{index}",
+        options=NodeOptions(Options(slot_s=0.2), poll_s=0.2, retry_s=0.5),
+    )
+    asyncio.run(run(node))
+
+
+if __name__ == "__main__":
+    main()
