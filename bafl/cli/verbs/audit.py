@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 def command(session: Session) -> None:
     """Recompute every version and compare digests.
 
-    Replays the whole history from the chain's log and the payloads. Needs no key. Ends with 0 if every version was recomputed to the recorded bytes, else with 1;
-    a version whose payloads nobody keeps any more cannot be recomputed, and is named.
+    Replays the whole history from the chain's log and the payloads. Needs no key. Ends with 0 if
+    every version was recomputed to the recorded bytes, else with 1; a version whose payloads nobody
+    keeps any more cannot be recomputed, and is named.
     """
     from bafl import replay
     from bafl.store.cid import cid

@@ -53,9 +53,10 @@ def command(
 ) -> None:
     """Run a local chain, and IPFS, until Ctrl-C.
 
-    The chain is Anvil; IPFS is Kubo where it is installed, else a folder. The chain's state survives: the next start goes on from it. The folder gets a keystore and a
-    node file for each funded account: owner.toml, node1.toml, node2.toml and so on. The keys are
-    everybody's test keys: never send real money to them.
+    The chain is Anvil; IPFS is Kubo where it is installed, else a folder. The chain's state
+    survives: the next start goes on from it. The folder gets a keystore and a node file for each
+    funded account: owner.toml, node1.toml, node2.toml and so on. The keys are everybody's test
+    keys: never send real money to them.
     """
     from bafl.devnet import Anvil
 

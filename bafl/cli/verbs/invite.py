@@ -50,8 +50,8 @@ def command(
 ) -> None:
     """Sign an invitation to join (owner).
 
-    Costs nothing: the invitation is a signature in a small file, to be given to `bafl join`. It works once, for that address
-    and those roles, until it ends or is revoked.
+    Costs nothing: the invitation is a signature in a small file, to be given to `bafl join`. It
+    works once, for that address and those roles, until it ends or is revoked.
     """
     from bafl.chain import calls
     from bafl.settings import NodeSettings

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 def command(session: Session, file: Path) -> None:
     """Create a federation from a TOML file.
 
-    The account becomes its owner. The task's seeded model becomes version 0. Model and manifest go into the store, then the
-    contract is deployed; the contract's own constructor checks the parameters before anything is
-    paid. The same account, name and settings always give the same address.
+    The account becomes its owner. The task's seeded model becomes version 0. Model and manifest go
+    into the store, then the contract is deployed; the contract's own constructor checks the
+    parameters before anything is paid. The same account, name and settings always give the same
+    address.
     """
     from bafl.settings import FederationSettings
 

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 def command(session: Session, wanted: int | None, path: Path) -> None:
     """Fetch a version of the model as safetensors.
 
-    Its digest is checked against the chain. Needs no key. A model that nobody keeps any more is recomputed from the updates.
+    Its digest is checked against the chain. Needs no key. A model that nobody keeps any more is
+    recomputed from the updates.
     """
     from bafl import replay
     from bafl.codec.model import read_model

@@ -30,7 +30,8 @@ LATEST = 10
 def command(session: Session, account: str | None, everything: bool) -> None:
     """Show a federation and a participant's standing, and why.
 
-    Each of the participant's updates is listed with what it got and the reason. Needs no key with --account, or to look at the federation alone.
+    Each of the participant's updates is listed with what it got and the reason. Needs no key with
+    --account, or to look at the federation alone.
     """
     from bafl.cli.picture import judged, picture
 
