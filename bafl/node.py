@@ -20,9 +20,10 @@ from typing import Any
 from bafl import protocol, replay
 from bafl.chain import calls
 from bafl.chain.calls import Call
+from bafl.chain.errors import NonceTaken
 from bafl.chain.federation import Federation
 from bafl.chain.history import HistoryFile
-from bafl.chain.sender import Sender
+from bafl.chain.sender import Sender, SignedTransaction
 from bafl.errors import BaflError, ContractRefusal, OutsideError, RefusedError
 from bafl.journal import Journal, SignedNote
 from bafl.manifest import Manifest
@@ -94,12 +95,8 @@ class Node:
         log.info("%s: node started", self.address)
         stopper = asyncio.create_task(self._stop_work(stop))
         try:
-            resumed = False
             while not stop.is_set():
                 try:
-                    if not resumed:
-                        await asyncio.to_thread(self._resume)
-                        resumed = True
                     await self._look()
                 except OutsideError as error:
                     self._tell_wait("looking at the chain", error)
@@ -117,7 +114,10 @@ class Node:
     # --- looking ---
 
     async def _look(self) -> None:
+        under_way = set(self._busy)
         view = await asyncio.to_thread(self._read)
+        if not under_way <= self._busy.keys():
+            return  # something was done meanwhile that this view may not show: look again
         now = time.time()
         turns = protocol.open_turns(view)
         self._seen = {key: self._seen.get(key, now) for key in turns}
@@ -233,12 +233,13 @@ class Node:
         return calls.salt(self.sender.account.key, chain_id, contract, window, tag, self.address)
 
     def _send(self, name: str, call: Call) -> None:
+        self._resume()
         signed = self.sender.sign(call)
         self.journal.sign(SignedNote(name, signed.nonce, signed.raw, signed.hash))
         self._finish(name, signed)
 
-    def _finish(self, name: str, signed: Any) -> None:
-        def replaced(new: Any) -> None:
+    def _finish(self, name: str, signed: SignedTransaction) -> None:
+        def replaced(new: SignedTransaction) -> None:
             self.journal.sign(SignedNote(name, new.nonce, new.raw, new.hash))
 
         self.sender.broadcast(signed)
@@ -249,19 +250,19 @@ class Node:
                 confirmations=self.options.confirmations,
                 on_replace=replaced,
             )
-        except ContractRefusal:
+        except (ContractRefusal, NonceTaken):
             self.journal.settle(signed.nonce)
             raise
         self.journal.settle(signed.nonce)
 
     def _resume(self) -> None:
-        """Bring transactions that a crash left under way to their end, before signing others."""
+        """Bring transactions left under way (a crash, a dead RPC) to their end before others."""
         for note in self.journal.unsettled():
             log.info("%s: resuming %s (nonce %d)", self.address, note.name, note.nonce)
             try:
-                self._finish(note.name, self.sender.restore(note.raw))
-            except ContractRefusal as refusal:
-                log.info("%s: %s was refused: %s", self.address, note.name, refusal)
+                self._finish(note.name, self.sender.restore(note.raw, note.name))
+            except (ContractRefusal, NonceTaken) as refusal:
+                log.info("%s: %s came to nothing: %s", self.address, note.name, refusal)
 
     # --- waiting ---
 
