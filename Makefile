@@ -12,8 +12,9 @@ export OMP_NUM_THREADS ?= 1
 
 PYTHON := .venv/bin/python
 HARDHAT := node_modules/.bin/hardhat
-TYPED := bafl tests scripts/export_artifacts $(patsubst %/,%,$(sort $(dir \
-	$(wildcard benchmarks/*.py benchmarks/*/*.py examples/*.py examples/*/*.py))))
+TYPED := bafl tests scripts/export_artifacts $(sort $(foreach file,\
+	$(wildcard benchmarks/*.py benchmarks/*/*.py examples/*.py examples/*/*.py),\
+	$(firstword $(subst /, ,$(file)))))
 FORMATTED := 'contracts/**/*.sol' hardhat.config.js package.json .prettierrc .solhint.json
 
 help: ## Show this

@@ -95,7 +95,7 @@ class _Watchdog:
         with self._lock:
             if self._pipe is None or self._owner != os.getpid():
                 self._start()
-            assert self._pipe is not None  # noqa: S101 -- _start() sets it
+            assert self._pipe is not None
             try:
                 self._pipe.write(line.encode())
                 self._pipe.flush()
