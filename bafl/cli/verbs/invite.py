@@ -77,7 +77,7 @@ def command(
         )
     except SettingsError as error:
         raise UsageError(str(error).replace("federation =", "ADDRESS =")) from None
-    assert checked.federation is not None  # noqa: S101 -- just given
+    assert checked.federation is not None
     deadline_s = int(session.now()) + valid
     invitation = calls.invitation(
         session.account,

@@ -10,7 +10,6 @@ import click
 from bafl import units
 from bafl.cli.app import Verb
 from bafl.cli.options import session_options
-from bafl.explain import FAULTS
 from bafl.types import NO_SEAT, PPM, Phase, Role
 
 if TYPE_CHECKING:
@@ -143,6 +142,8 @@ def _standing(session: Session, address: str, view: View, history: History, now:
 
 
 def _slashed(slash: Slash) -> str:
+    from bafl.explain import FAULTS
+
     amount = units.format_money(slash.amount_wei)
     return f"{amount} in window {slash.window}: {FAULTS[slash.fault]}"
 
