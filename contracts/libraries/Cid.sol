@@ -15,17 +15,17 @@ library Cid {
     function toString(bytes32 digest, uint8 codec) internal pure returns (string memory) {
         if (codec > 0x7f) revert CodecTooLarge(codec, 0x7f);
         // 36 bytes are 288 bits: 57 digits of five bits and one of three, filled up with zeros.
-        uint256 head = uint256(0x01) << 24 | uint256(codec) << 16 | 0x1220;
+        uint256 head = (uint256(0x01) << 24) | (uint256(codec) << 16) | 0x1220;
         uint256 body = uint256(digest);
         bytes memory text = new bytes(59);
         text[0] = "b";
         unchecked {
             // Safe: i <= 58. The first six digits are the head's, the seventh takes 2 bits of it and 3
             // of the digest, and 253 bits are left for 51 digits, the last with two zeros.
-            for (uint256 i = 0; i < 6; ++i) text[i + 1] = ALPHABET[head >> (27 - 5 * i) & 31];
-            text[7] = ALPHABET[(head << 3 | body >> 253) & 31];
-            for (uint256 i = 0; i < 50; ++i) text[i + 8] = ALPHABET[body >> (248 - 5 * i) & 31];
-            text[58] = ALPHABET[body << 2 & 31];
+            for (uint256 i = 0; i < 6; ++i) text[i + 1] = ALPHABET[(head >> (27 - 5 * i)) & 31];
+            text[7] = ALPHABET[((head << 3) | (body >> 253)) & 31];
+            for (uint256 i = 0; i < 50; ++i) text[i + 8] = ALPHABET[(body >> (248 - 5 * i)) & 31];
+            text[58] = ALPHABET[(body << 2) & 31];
         }
         return string(text);
     }

@@ -21,7 +21,7 @@ library EntropyShares {
     uint256 internal constant WAD = 1e18;
     /// @dev Below this 1 - E an indicator counts as even. Rounding is below 1e-16.
     int256 private constant EVEN = 1e9;
-    uint256 private constant MOST = WAD * 2 / 3;
+    uint256 private constant MOST = (WAD * 2) / 3;
 
     /// @notice The shares of n updates, in WAD; they sum to at most WAD.
     /// @param indicators At least one, each the values of the n updates. Used as room to work in.
@@ -40,7 +40,7 @@ library EntropyShares {
         for (uint256 k = 0; k < weights.length; ++k) _addTimes(result, indicators[k], weights[k]);
         unchecked {
             // Weights and proportions sum to at most WAD each, so the results to at most WAD.
-            uint256 most = 2 * WAD / n;
+            uint256 most = (2 * WAD) / n;
             for (uint256 i = 0; i < n; ++i) result.set(i, (result.get(i) / WAD).min(most));
         }
     }
@@ -98,9 +98,9 @@ library EntropyShares {
             bool capped = others != 0 && gains[top] * WAD > MOST * sum;
             for (uint256 k = 0; k < count; ++k) {
                 if (sum == 0) gains[k] = WAD / count;
-                else if (!capped) gains[k] = gains[k] * WAD / sum;
+                else if (!capped) gains[k] = (gains[k] * WAD) / sum;
                 else if (k == top) gains[k] = MOST;
-                else gains[k] = gains[k] * (WAD - MOST) / others;
+                else gains[k] = (gains[k] * (WAD - MOST)) / others;
             }
         }
     }

@@ -13,8 +13,10 @@ import {FixedPointMathLib} from "solady/src/utils/FixedPointMathLib.sol";
 /// 16 * 31^2 < 2^16 and so stay within lanes: the top lane of X times Y reversed is their dot product.
 library RankCorrelation {
     int256 private constant PPM = 1e6;
-    uint256 private constant ONES = 0x0001000100010001000100010001000100010001000100010001000100010001;
-    uint256 private constant TOPS = 0x8000800080008000800080008000800080008000800080008000800080008000;
+    uint256 private constant ONES =
+        0x0001000100010001000100010001000100010001000100010001000100010001;
+    uint256 private constant TOPS =
+        0x8000800080008000800080008000800080008000800080008000800080008000;
     uint256 private constant MIDDLE = 16 * ONES;
 
     /// @notice The correlation of rows `x` and `y` in ppm, in [-1e6, 1e6], truncated toward zero.
@@ -22,11 +24,11 @@ library RankCorrelation {
     /// @return ppm 0 where a row has no variance.
     /// @return xVaries Whether the values of x differ.
     /// @return yVaries Whether the values of y differ.
-    function spearman(uint256 x, uint256 y, uint256 counts)
-        internal
-        pure
-        returns (int256 ppm, bool xVaries, bool yVaries)
-    {
+    function spearman(
+        uint256 x,
+        uint256 y,
+        uint256 counts
+    ) internal pure returns (int256 ppm, bool xVaries, bool yVaries) {
         x = centredRanks(x, counts);
         y = centredRanks(y, counts);
         xVaries = x != MIDDLE;
@@ -37,7 +39,8 @@ library RankCorrelation {
         // Safe: each dot product is at most 16 * 15^2 in size and a variance is at least 2, since u
         // sums to zero and is not all zero; so q <= 1e12, by Cauchy and Schwarz.
         unchecked {
-            int256 q = covariance * covariance * PPM * PPM / (dot(x, reversed(x)) * dot(y, yReversed));
+            int256 q =
+                (covariance * covariance * PPM * PPM) / (dot(x, reversed(x)) * dot(y, yReversed));
             ppm = int256(FixedPointMathLib.sqrt(uint256(q)));
             if (covariance < 0) ppm = -ppm;
         }
@@ -46,7 +49,7 @@ library RankCorrelation {
     /// @notice How many lanes count.
     function size(uint256 counts) internal pure returns (uint256) {
         unchecked {
-            return (counts & ONES) * ONES >> 240; // at most 16: no lane carries
+            return ((counts & ONES) * ONES) >> 240; // at most 16: no lane carries
         }
     }
 
@@ -63,28 +66,28 @@ library RankCorrelation {
                 if (left & 1 == 0) continue;
                 uint256 d = topped - (rest & 0xffff) * ONES;
                 // One if x >= y, one more if x > y: less one, their sum over y is u.
-                ranks += (d >> 15 & ONES) + (d - ONES >> 15 & ONES);
+                ranks += ((d >> 15) & ONES) + (((d - ONES) >> 15) & ONES);
             }
-            return (ranks - size(counts) * ONES & counts) | (MIDDLE & ~counts);
+            return ((ranks - size(counts) * ONES) & counts) | (MIDDLE & ~counts);
         }
     }
 
     /// @notice The lanes in the opposite order.
     function reversed(uint256 x) internal pure returns (uint256) {
-        x = x >> 128 | x << 128;
+        x = (x >> 128) | (x << 128);
         uint256 low = 0x0000000000000000ffffffffffffffff0000000000000000ffffffffffffffff;
-        x = (x >> 64 & low) | (x & low) << 64;
+        x = ((x >> 64) & low) | ((x & low) << 64);
         low = 0x00000000ffffffff00000000ffffffff00000000ffffffff00000000ffffffff;
-        x = (x >> 32 & low) | (x & low) << 32;
+        x = ((x >> 32) & low) | ((x & low) << 32);
         low = 0x0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff;
-        return (x >> 16 & low) | (x & low) << 16;
+        return ((x >> 16) & low) | ((x & low) << 16);
     }
 
     /// @notice The dot product of two rows of centred ranks, the second reversed.
     function dot(uint256 x, uint256 yReversed) internal pure returns (int256) {
         unchecked {
             // The sum of (u + 16)(v + 16) over 16 lanes is that of uv, plus 16 * 16^2: u, v sum to 0.
-            return int256(x * yReversed >> 240) - 4096;
+            return int256((x * yReversed) >> 240) - 4096;
         }
     }
 }

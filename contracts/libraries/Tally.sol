@@ -67,7 +67,8 @@ library Tally {
     uint256 private constant MALFORMED_LANE = 0x8001 + BASE;
     uint256 private constant FEWEST_COMMON = 4;
     uint256 private constant FEWEST_MALFORMED = 3;
-    uint256 private constant ONES = 0x0001000100010001000100010001000100010001000100010001000100010001;
+    uint256 private constant ONES =
+        0x0001000100010001000100010001000100010001000100010001000100010001;
 
     /// @dev Room to work in. A row is a word with a lane of 16 bits an update, like `scores`.
     struct Desk {
@@ -101,34 +102,37 @@ library Tally {
 
     /// @dev What the unchecked access to arrays below rests on.
     function _requireShape(Input calldata input, uint256 m, uint256 n) private pure {
-        uint256 unequal = (input.weights.length ^ m) | (input.keeps.length ^ m) | (input.seats.length ^ m);
+        uint256 unequal =
+            (input.weights.length ^ m) | (input.keeps.length ^ m) | (input.seats.length ^ m);
         unequal |= (input.authorWeight.length ^ n) | (input.reputations.length ^ n);
         unequal |= (input.samples.length ^ n) | (input.staleness.length ^ n);
         if (unequal != 0 || m == 0 || m > 32 || n == 0 || n > 16) revert MisshapenInput(n, m);
     }
 
     /// @dev Prepares the desk, and takes the median of the keep votes.
-    function _layOut(Desk memory desk, Input calldata input, uint256 m, uint256 n)
-        private
-        pure
-        returns (uint256)
-    {
+    function _layOut(
+        Desk memory desk,
+        Input calldata input,
+        uint256 m,
+        uint256 n
+    ) private pure returns (uint256) {
         uint256[] memory votes = desk.votes = WeightedMedian.room(m);
         desk.others = new uint256[](m);
         desk.common = new uint256[](m);
         uint256 indexOf = _placeBallots(desk, input, votes, m);
         if (m > 1) desk.authors = _authors(input.authorSeat, indexOf, n); // else nobody else is there
-        (uint256 place,) = WeightedMedian.find(votes, desk.weight);
+        (uint256 place, ) = WeightedMedian.find(votes, desk.weight);
         return WeightedMedian.valueOf(votes.get(place));
     }
 
     /// @dev Fills rows, ballots and weight, and votes with the keep votes.
     /// @return indexOf Byte s: one plus the index of the validator in seat s.
-    function _placeBallots(Desk memory desk, Input calldata input, uint256[] memory votes, uint256 m)
-        private
-        pure
-        returns (uint256 indexOf)
-    {
+    function _placeBallots(
+        Desk memory desk,
+        Input calldata input,
+        uint256[] memory votes,
+        uint256 m
+    ) private pure returns (uint256 indexOf) {
         uint256[] memory rows = desk.rows = new uint256[](m);
         uint256[] memory ballots = desk.ballots = new uint256[](m);
         (uint256[] calldata scores, uint256[] calldata weights) = (input.scores, input.weights);
@@ -143,7 +147,7 @@ library Tally {
                 uint256 ballot = WeightedMedian.vote(0, v, w);
                 ballots.set(v, ballot);
                 WeightedMedian.insert(votes, v, WeightedMedian.withValue(ballot, _get(keeps, v)));
-                indexOf |= v + 1 << 8 * _get(seats, v);
+                indexOf |= (v + 1) << (8 * _get(seats, v));
             }
         }
         desk.weight = weight;
@@ -153,24 +157,30 @@ library Tally {
     function _raised(uint256 row) private pure returns (uint256) {
         uint256 tops = ONES << 15;
         unchecked {
-            return (row & ~tops) + BASE * ONES ^ (row & tops);
+            return ((row & ~tops) + BASE * ONES) ^ (row & tops);
         }
     }
 
-    function _authors(uint256[] calldata seats, uint256 indexOf, uint256 n)
-        private
-        pure
-        returns (uint256 authors)
-    {
+    function _authors(
+        uint256[] calldata seats,
+        uint256 indexOf,
+        uint256 n
+    ) private pure returns (uint256 authors) {
         // Safe: i < n <= 16; a seat of 32 or more shifts everything out.
         unchecked {
-            for (uint256 i = 0; i < n; ++i) authors |= (indexOf >> 8 * _get(seats, i) & 0xff) << 8 * i;
+            for (uint256 i = 0; i < n; ++i)
+                authors |= ((indexOf >> (8 * _get(seats, i))) & 0xff) << (8 * i);
         }
     }
 
     /// @dev Everything about one update that needs only its own column of scores: its consensus, who was
     /// overruled, and for each validator the consensus of the others.
-    function _judge(Input calldata input, Output memory output, Desk memory desk, uint256 i) private pure {
+    function _judge(
+        Input calldata input,
+        Output memory output,
+        Desk memory desk,
+        uint256 i
+    ) private pure {
         (uint256 count, uint256 weight, uint256 real, uint256 codes) = _collect(desk, i);
         // Safe: weights are at most 2^96 and at most 32, so no sum of them, nor twice one, leaves 256
         // bits; and no vote weighs more than all of them, real, which is part of weight.
@@ -196,8 +206,8 @@ library Tally {
                 if (2 * real <= weight + w) continue; // 2 (real - w) <= weight - w
                 uint256 v = WeightedMedian.voterOf(vote);
                 uint256 median = WeightedMedian.without(votes, real, place, upTo, k);
-                others.set(v, others.get(v) | median << shift);
-                common.set(v, common.get(v) | 0xffff << shift);
+                others.set(v, others.get(v) | (median << shift));
+                common.set(v, common.get(v) | (0xffff << shift));
             }
         }
     }
@@ -207,22 +217,21 @@ library Tally {
     /// @return weight The weight of the judges.
     /// @return real The weight of those with a real score.
     /// @return codes Bitmap over validators of those without.
-    function _collect(Desk memory desk, uint256 i)
-        private
-        pure
-        returns (uint256 count, uint256 weight, uint256 real, uint256 codes)
-    {
+    function _collect(
+        Desk memory desk,
+        uint256 i
+    ) private pure returns (uint256 count, uint256 weight, uint256 real, uint256 codes) {
         (uint256[] memory rows, uint256[] memory ballots) = (desk.rows, desk.ballots);
         uint256[] memory votes = desk.votes;
         // Safe: see _judge.
         unchecked {
             uint256 m = rows.length;
             uint256 shift = 240 - 16 * i;
-            uint256 author = (desk.authors >> 8 * i & 0xff) - 1; // none wraps to no index
+            uint256 author = ((desk.authors >> (8 * i)) & 0xff) - 1; // none wraps to no index
             weight = desk.weight;
             for (uint256 v = 0; v < m; ++v) {
                 uint256 ballot = ballots.get(v);
-                uint256 value = rows.get(v) >> shift & 0xffff;
+                uint256 value = (rows.get(v) >> shift) & 0xffff;
                 if (v == author) {
                     weight -= WeightedMedian.weightOf(ballot);
                 } else if (value > SPAN) {
@@ -236,18 +245,19 @@ library Tally {
     }
 
     /// @dev Whether enough of those who gave a code for an update call it malformed.
-    function _malformed(Input calldata input, Desk memory desk, uint256 codes, uint256 i)
-        private
-        pure
-        returns (bool)
-    {
+    function _malformed(
+        Input calldata input,
+        Desk memory desk,
+        uint256 codes,
+        uint256 i
+    ) private pure returns (bool) {
         uint256 accusers;
         uint256 accusing;
         // Safe: see _judge; the active weight is one of at most 32 validators too.
         unchecked {
             for (uint256 v = 0; v < desk.rows.length; ++v) {
-                if (codes >> v & 1 == 0) continue;
-                if (desk.rows.get(v) >> (240 - 16 * i) & 0xffff != MALFORMED_LANE) continue;
+                if ((codes >> v) & 1 == 0) continue;
+                if ((desk.rows.get(v) >> (240 - 16 * i)) & 0xffff != MALFORMED_LANE) continue;
                 ++accusers;
                 accusing += input.weights[v];
             }
@@ -257,22 +267,28 @@ library Tally {
     }
 
     /// @dev From a bitmap over validators to one over their seats.
-    function _seats(uint256[] calldata seats, uint256 validators) private pure returns (uint256 bitmap) {
+    function _seats(
+        uint256[] calldata seats,
+        uint256 validators
+    ) private pure returns (uint256 bitmap) {
         for (uint256 v = 0; v < seats.length; ++v) {
-            if (validators >> v & 1 != 0) bitmap |= 1 << seats[v];
+            if ((validators >> v) & 1 != 0) bitmap |= 1 << seats[v];
         }
     }
 
     /// @dev The rank correlation of one validator's scores with the consensus of the others.
     function _agreement(uint256 row, uint256 others, uint256 common) private pure returns (int256) {
         if (RankCorrelation.size(common) < FEWEST_COMMON) return NO_AGREEMENT;
-        (int256 ppm,, bool varies) = RankCorrelation.spearman(row, others, common);
+        (int256 ppm, , bool varies) = RankCorrelation.spearman(row, others, common);
         return varies ? ppm : NO_AGREEMENT;
     }
 
     /// @dev Marks the best `keep` updates that are not below the floor as accepted.
     /// @return accepted Their indices, worst first.
-    function _accept(Output memory output, int256 rejectBelow) private pure returns (uint256[] memory accepted) {
+    function _accept(
+        Output memory output,
+        int256 rejectBelow
+    ) private pure returns (uint256[] memory accepted) {
         uint256 n = output.consensus.length;
         accepted = new uint256[](n);
         uint256 count;
@@ -283,7 +299,7 @@ library Tally {
             for (uint256 i = 0; i < n; ++i) {
                 int256 c = output.consensus[i];
                 if (c <= MALFORMED || c < rejectBelow) continue;
-                accepted.set(count++, uint256(type(int16).max - c) << 8 | i);
+                accepted.set(count++, (uint256(type(int16).max - c) << 8) | i);
             }
             accepted.truncate(count);
             LibSort.insertionSort(accepted);
@@ -299,7 +315,11 @@ library Tally {
 
     /// @dev Gives the accepted updates their shares.
     /// @param accepted Worst first, so that one indicator is sorted already.
-    function _share(Input calldata input, Output memory output, uint256[] memory accepted) private pure {
+    function _share(
+        Input calldata input,
+        Output memory output,
+        uint256[] memory accepted
+    ) private pure {
         uint256[][] memory indicators = new uint256[][](input.trustSamples ? 3 : 2);
         indicators[0] = _quality(output.consensus, accepted);
         indicators[1] = _of(accepted, input.reputations);
@@ -323,27 +343,25 @@ library Tally {
     }
 
     /// @dev (1 + s) / (1 - s) in WAD for the consensus scores s of the accepted, as parts of one.
-    function _quality(int256[] memory consensus, uint256[] memory accepted)
-        private
-        pure
-        returns (uint256[] memory values)
-    {
+    function _quality(
+        int256[] memory consensus,
+        uint256[] memory accepted
+    ) private pure returns (uint256[] memory values) {
         values = new uint256[](accepted.length);
         unchecked {
             for (uint256 j = 0; j < values.length; ++j) {
                 // Accepted, so the consensus is in [-10000, 9990]: gain is in [0, SPAN], SPAN < 2 BASE.
                 uint256 gain = uint256(int256(BASE) + consensus[accepted.get(j)]);
-                values.set(j, gain * WAD / (2 * BASE - gain));
+                values.set(j, (gain * WAD) / (2 * BASE - gain));
             }
         }
     }
 
     /// @dev The values of the accepted.
-    function _of(uint256[] memory accepted, uint256[] calldata all)
-        private
-        pure
-        returns (uint256[] memory values)
-    {
+    function _of(
+        uint256[] memory accepted,
+        uint256[] calldata all
+    ) private pure returns (uint256[] memory values) {
         values = new uint256[](accepted.length);
         unchecked {
             // Safe: accepted indices are below n, the length of all.

@@ -16,12 +16,12 @@ library WeightedMedian {
     using DynamicArrayLib for uint256[];
 
     function vote(uint256 value, uint256 voter, uint256 weight) internal pure returns (uint256) {
-        return value << 136 | voter << 128 | weight;
+        return (value << 136) | (voter << 128) | weight;
     }
 
     /// @notice A vote of value 0, given another value.
     function withValue(uint256 vote_, uint256 value) internal pure returns (uint256) {
-        return value << 136 | vote_;
+        return (value << 136) | vote_;
     }
 
     function valueOf(uint256 vote_) internal pure returns (uint256) {
@@ -29,7 +29,7 @@ library WeightedMedian {
     }
 
     function voterOf(uint256 vote_) internal pure returns (uint256) {
-        return vote_ >> 128 & 0xff;
+        return (vote_ >> 128) & 0xff;
     }
 
     function weightOf(uint256 vote_) internal pure returns (uint256) {
@@ -62,7 +62,10 @@ library WeightedMedian {
     /// @notice Where the median of at least one sorted vote is.
     /// @return place Its place.
     /// @return upTo The weight of the votes up to and including it.
-    function find(uint256[] memory votes, uint256 total) internal pure returns (uint256 place, uint256 upTo) {
+    function find(
+        uint256[] memory votes,
+        uint256 total
+    ) internal pure returns (uint256 place, uint256 upTo) {
         unchecked {
             upTo = weightOf(votes.get(0));
             // Ends in bounds: at the last vote upTo = total.
@@ -75,11 +78,13 @@ library WeightedMedian {
     /// @dev Without vote k the weight up to a place below k stays, and from k on falls by w. So the
     /// median is the first place with 2 * cum >= total - w if that is below k, and else the first with
     /// 2 * cum - 2 * w >= total - w. Both are found by walking from the whole median, seldom far.
-    function without(uint256[] memory votes, uint256 total, uint256 place, uint256 upTo, uint256 k)
-        internal
-        pure
-        returns (uint256)
-    {
+    function without(
+        uint256[] memory votes,
+        uint256 total,
+        uint256 place,
+        uint256 upTo,
+        uint256 k
+    ) internal pure returns (uint256) {
         unchecked {
             uint256 w = weightOf(votes.get(k));
             uint256 found = votes.get(place);

@@ -23,7 +23,10 @@ contract CidTest is Test {
     }
 
     /// Digit by digit, each five bits of the 36 bytes with zeros behind them.
-    function testFuzz_toString_isBase32OfVersionCodecHashAndDigest(bytes32 digest, uint8 codec) public pure {
+    function testFuzz_toString_isBase32OfVersionCodecHashAndDigest(
+        bytes32 digest,
+        uint8 codec
+    ) public pure {
         codec &= 0x7f;
         bytes memory raw = abi.encodePacked(hex"01", codec, hex"1220", digest, hex"0000");
         bytes memory given = bytes(Cid.toString(digest, codec));
@@ -31,8 +34,8 @@ contract CidTest is Test {
         vm.assertTrue(given[0] == "b");
         for (uint256 i = 0; i < 58; ++i) {
             uint256 bit = 5 * i;
-            uint256 word = uint256(uint8(raw[bit / 8])) << 8 | uint8(raw[bit / 8 + 1]);
-            uint256 digit = word >> (11 - bit % 8) & 31;
+            uint256 word = (uint256(uint8(raw[bit / 8])) << 8) | uint8(raw[bit / 8 + 1]);
+            uint256 digit = (word >> (11 - (bit % 8))) & 31;
             vm.assertEq(uint8(given[i + 1]), digit < 26 ? 97 + digit : 24 + digit);
         }
     }

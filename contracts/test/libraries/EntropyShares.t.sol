@@ -8,13 +8,13 @@ contract EntropySharesTest is Test {
     uint256 private constant WAD = 1e18;
 
     function draw(uint256 seed) private pure returns (uint256[][] memory indicators) {
-        indicators = new uint256[][](1 + seed % 3);
-        uint256 n = 1 + (seed >> 8) % 16;
+        indicators = new uint256[][](1 + (seed % 3));
+        uint256 n = 1 + ((seed >> 8) % 16);
         for (uint256 k = 0; k < indicators.length; ++k) {
-            uint256 spread = (seed >> 16 + 8 * k) % 128;
+            uint256 spread = (seed >> (16 + 8 * k)) % 128;
             indicators[k] = new uint256[](n);
             for (uint256 i = 0; i < n; ++i) {
-                indicators[k][i] = uint256(keccak256(abi.encode(seed, k, i))) >> 128 + spread;
+                indicators[k][i] = uint256(keccak256(abi.encode(seed, k, i))) >> (128 + spread);
             }
         }
     }
@@ -24,7 +24,7 @@ contract EntropySharesTest is Test {
         uint256 sum;
         for (uint256 i = 0; i < shares.length; ++i) {
             sum += shares[i];
-            if (shares.length > 1) vm.assertLe(shares[i], 2 * WAD / shares.length);
+            if (shares.length > 1) vm.assertLe(shares[i], (2 * WAD) / shares.length);
         }
         vm.assertLe(sum, WAD);
     }
@@ -32,14 +32,16 @@ contract EntropySharesTest is Test {
     function testFuzz_shares_giveEveryoneAnEighthOfAnEqualPart(uint256 seed) public pure {
         uint256[] memory shares = EntropyShares.shares(draw(seed));
         // At worst one has half the median and all others, but those that keep the median, its double.
-        for (uint256 i = 0; i < shares.length; ++i) vm.assertGe(shares[i], WAD / (8 * shares.length));
+        for (uint256 i = 0; i < shares.length; ++i)
+            vm.assertGe(shares[i], WAD / (8 * shares.length));
     }
 
     function testFuzz_shares_growWithEveryIndicator(uint256 seed) public pure {
         uint256[][] memory indicators = draw(seed);
         uint256 n = indicators[0].length;
         vm.assume(n > 1);
-        for (uint256 k = 0; k < indicators.length; ++k) indicators[k][1] = indicators[k][0] + seed % 1000;
+        for (uint256 k = 0; k < indicators.length; ++k)
+            indicators[k][1] = indicators[k][0] + (seed % 1000);
         uint256[] memory shares = EntropyShares.shares(indicators);
         vm.assertGe(shares[1], shares[0]);
     }
@@ -60,19 +62,23 @@ contract EntropySharesTest is Test {
         vm.assertEq(EntropyShares.shares(indicators).length, 0);
     }
 
-    function testFuzz_toWeights_sumToAtMostOneWithNoneAboveTwoThirdsIfAnotherCounts(uint256 seed) public pure {
-        uint256[] memory gains = new uint256[](1 + seed % 3);
+    function testFuzz_toWeights_sumToAtMostOneWithNoneAboveTwoThirdsIfAnotherCounts(
+        uint256 seed
+    ) public pure {
+        uint256[] memory gains = new uint256[](1 + (seed % 3));
         uint256 counting;
         for (uint256 k = 0; k < gains.length; ++k) {
-            gains[k] = uint256(keccak256(abi.encode(seed, k))) % (seed >> (8 + 8 * k) & 1 == 0 ? WAD : 1e9);
-            if (seed >> (40 + k) & 3 == 0) gains[k] = 0;
+            gains[k] =
+                uint256(keccak256(abi.encode(seed, k))) %
+                ((seed >> (8 + 8 * k)) & 1 == 0 ? WAD : 1e9);
+            if ((seed >> (40 + k)) & 3 == 0) gains[k] = 0;
             if (gains[k] != 0) ++counting;
         }
         EntropyShares.toWeights(gains);
         uint256 sum;
         for (uint256 k = 0; k < gains.length; ++k) {
             sum += gains[k];
-            if (counting > 1) vm.assertLe(gains[k], WAD * 2 / 3);
+            if (counting > 1) vm.assertLe(gains[k], (WAD * 2) / 3);
         }
         vm.assertLe(sum, WAD);
         vm.assertGe(sum, WAD - 3);
@@ -83,7 +89,7 @@ contract EntropySharesTest is Test {
         (gains[0], gains[1], gains[2]) = (3e15, 90e15, 1e15);
         EntropyShares.toWeights(gains);
         vm.assertEq(gains[0], uint256(0.25e18));
-        vm.assertEq(gains[1], WAD * 2 / 3);
+        vm.assertEq(gains[1], (WAD * 2) / 3);
         vm.assertApproxEqAbs(gains[2], WAD / 12, 1);
     }
 
@@ -99,10 +105,10 @@ contract EntropySharesTest is Test {
         uint256[] memory values = new uint256[](4);
         (values[0], values[1], values[2], values[3]) = (100, 7, 10, 4); // lower median 7
         EntropyShares.toProportions(values); // 14, 7, 10, 4
-        vm.assertEq(values[0], WAD * 14 / 35);
-        vm.assertEq(values[1], WAD * 7 / 35);
-        vm.assertEq(values[2], WAD * 10 / 35);
-        vm.assertEq(values[3], WAD * 4 / 35);
+        vm.assertEq(values[0], (WAD * 14) / 35);
+        vm.assertEq(values[1], (WAD * 7) / 35);
+        vm.assertEq(values[2], (WAD * 10) / 35);
+        vm.assertEq(values[3], (WAD * 4) / 35);
     }
 
     function testFuzz_gain_isBelowOneAndZeroForWhatIsEven(uint256 seed) public pure {
@@ -120,16 +126,19 @@ contract EntropySharesTest is Test {
             string memory path = string.concat("$.cases[", vm.toString(c), "]");
             uint256[] memory values = vm.parseJsonUintArray(json, string.concat(path, ".values"));
             uint256[] memory expected = vm.parseJsonUintArray(json, string.concat(path, ".shares"));
-            uint256[][] memory indicators =
-                new uint256[][](vm.parseJsonUint(json, string.concat(path, ".indicators")));
+            uint256[][] memory indicators = new uint256[][](
+                vm.parseJsonUint(json, string.concat(path, ".indicators"))
+            );
             for (uint256 k = 0; k < indicators.length; ++k) {
                 indicators[k] = new uint256[](expected.length);
-                for (uint256 i = 0; i < expected.length; ++i) indicators[k][i] = values[k * expected.length + i];
+                for (uint256 i = 0; i < expected.length; ++i)
+                    indicators[k][i] = values[k * expected.length + i];
             }
             uint256[] memory shares = EntropyShares.shares(indicators);
             vm.assertEq(shares.length, expected.length);
             // 1e-9 of one: a thousandth of the ppm that shares are cut to.
-            for (uint256 i = 0; i < shares.length; ++i) vm.assertApproxEqAbs(shares[i], expected[i], 1e9, path);
+            for (uint256 i = 0; i < shares.length; ++i)
+                vm.assertApproxEqAbs(shares[i], expected[i], 1e9, path);
         }
     }
 }

@@ -20,7 +20,7 @@ contract TallyTest is Test {
 
     function draw(uint256 low, uint256 high) private returns (uint256) {
         seed = uint256(keccak256(abi.encode(seed)));
-        return low + seed % (high - low + 1);
+        return low + (seed % (high - low + 1));
     }
 
     /// A plain window: validator v in seat v, of weight 100, no authors among them, all scores 0.
@@ -46,7 +46,7 @@ contract TallyTest is Test {
 
     function put(Tally.Input memory w, uint256 v, uint256 i, int256 score) private pure {
         uint256 shift = 240 - 16 * i;
-        w.scores[v] = (w.scores[v] & ~(0xffff << shift)) | (uint256(score) & 0xffff) << shift;
+        w.scores[v] = (w.scores[v] & ~(0xffff << shift)) | ((uint256(score) & 0xffff) << shift);
     }
 
     function putAll(Tally.Input memory w, uint256 i, int256 score) private pure {
@@ -92,8 +92,9 @@ contract TallyTest is Test {
         for (uint256 v = 0; v < m; ++v) {
             w.weights[v] = draw(1e18, 2e18);
             w.activeWeight += w.weights[v];
-            w.keeps[v] = draw(n * 3 / 4, n);
-            for (uint256 i = 0; i < n; ++i) put(w, v, i, int256(draw(0, 40)) * 10 + int256(i) * 20 - 100);
+            w.keeps[v] = draw((n * 3) / 4, n);
+            for (uint256 i = 0; i < n; ++i)
+                put(w, v, i, int256(draw(0, 40)) * 10 + int256(i) * 20 - 100);
         }
         for (uint256 i = 0; i < n; ++i) {
             if (i < m) writtenBy(w, i, i);
@@ -190,13 +191,19 @@ contract TallyTest is Test {
         }
     }
 
-    function grown(uint256[] memory values, uint256 last) private pure returns (uint256[] memory more) {
+    function grown(
+        uint256[] memory values,
+        uint256 last
+    ) private pure returns (uint256[] memory more) {
         more = new uint256[](values.length + 1);
         for (uint256 i = 0; i < values.length; ++i) more[i] = values[i];
         more[values.length] = last;
     }
 
-    function testFuzz_tally_ignoresAnAuthorsOwnScoreButForItsAgreement(uint256 seed_, int16 own) public {
+    function testFuzz_tally_ignoresAnAuthorsOwnScoreButForItsAgreement(
+        uint256 seed_,
+        int16 own
+    ) public {
         seed = seed_;
         Tally.Input memory w = anything(draw(2, 32), 16);
         writtenBy(w, 5, 1);
@@ -325,17 +332,33 @@ contract TallyTest is Test {
             string memory path = string.concat("$.cases[", vm.toString(c), "].");
             Tally.Output memory o = Tally.tally(windowAt(json, path));
             string memory name = vm.parseJsonString(json, string.concat(path, "name"));
-            vm.assertEq(o.consensus, vm.parseJsonIntArray(json, string.concat(path, "consensus")), name);
+            vm.assertEq(
+                o.consensus,
+                vm.parseJsonIntArray(json, string.concat(path, "consensus")),
+                name
+            );
             vm.assertEq(o.verdicts, numbers(json, path, "verdicts"), name);
             vm.assertEq(o.keep, vm.parseJsonUint(json, string.concat(path, "keep")), name);
-            vm.assertEq(o.agreement, vm.parseJsonIntArray(json, string.concat(path, "agreement")), name);
-            vm.assertEq(o.overruled, vm.parseJsonUint(json, string.concat(path, "overruled")), name);
+            vm.assertEq(
+                o.agreement,
+                vm.parseJsonIntArray(json, string.concat(path, "agreement")),
+                name
+            );
+            vm.assertEq(
+                o.overruled,
+                vm.parseJsonUint(json, string.concat(path, "overruled")),
+                name
+            );
             uint256[] memory shares = numbers(json, path, "shares");
-            for (uint256 i = 0; i < shares.length; ++i) vm.assertApproxEqAbs(o.shares[i], shares[i], 2, name);
+            for (uint256 i = 0; i < shares.length; ++i)
+                vm.assertApproxEqAbs(o.shares[i], shares[i], 2, name);
         }
     }
 
-    function windowAt(string memory json, string memory path) private pure returns (Tally.Input memory w) {
+    function windowAt(
+        string memory json,
+        string memory path
+    ) private pure returns (Tally.Input memory w) {
         w.scores = numbers(json, path, "scores");
         w.weights = numbers(json, path, "weights");
         w.keeps = numbers(json, path, "keeps");
@@ -346,15 +369,18 @@ contract TallyTest is Test {
         w.reputations = numbers(json, path, "reputations");
         w.samples = numbers(json, path, "samples");
         w.staleness = numbers(json, path, "staleness");
-        w.trustSamples = JsonVm(address(vm)).parseJsonBool(json, string.concat(path, "trust_samples"));
+        w.trustSamples = JsonVm(address(vm)).parseJsonBool(
+            json,
+            string.concat(path, "trust_samples")
+        );
         w.rejectBelow = JsonVm(address(vm)).parseJsonInt(json, string.concat(path, "reject_below"));
     }
 
-    function numbers(string memory json, string memory path, string memory key)
-        private
-        pure
-        returns (uint256[] memory)
-    {
+    function numbers(
+        string memory json,
+        string memory path,
+        string memory key
+    ) private pure returns (uint256[] memory) {
         return vm.parseJsonUintArray(json, string.concat(path, key));
     }
 

@@ -8,23 +8,24 @@ contract WeightedMedianTest is Test {
     uint256 private constant MAX_WEIGHT = 2 ** 96;
 
     /// Few distinct values, so that ties are common; small weights or any.
-    function draw(uint256 seed) private pure returns (uint256[] memory values, uint256[] memory weights) {
-        uint256 m = 2 + seed % 31;
-        bool small = seed >> 8 & 1 == 0;
+    function draw(
+        uint256 seed
+    ) private pure returns (uint256[] memory values, uint256[] memory weights) {
+        uint256 m = 2 + (seed % 31);
+        bool small = (seed >> 8) & 1 == 0;
         values = new uint256[](m);
         weights = new uint256[](m);
         for (uint256 v = 0; v < m; ++v) {
             seed = uint256(keccak256(abi.encode(seed)));
-            values[v] = seed >> 128 & 7 == 0 ? seed % 20_000 : seed % 9;
-            weights[v] = 1 + (seed >> 136) % (small ? 4 : MAX_WEIGHT);
+            values[v] = (seed >> 128) & 7 == 0 ? seed % 20_000 : seed % 9;
+            weights[v] = 1 + ((seed >> 136) % (small ? 4 : MAX_WEIGHT));
         }
     }
 
-    function sorted(uint256[] memory values, uint256[] memory weights)
-        private
-        pure
-        returns (uint256[] memory votes, uint256 total)
-    {
+    function sorted(
+        uint256[] memory values,
+        uint256[] memory weights
+    ) private pure returns (uint256[] memory votes, uint256 total) {
         votes = WeightedMedian.room(values.length);
         for (uint256 v = 0; v < values.length; ++v) {
             WeightedMedian.insert(votes, v, WeightedMedian.vote(values[v], v, weights[v]));
@@ -33,7 +34,11 @@ contract WeightedMedianTest is Test {
     }
 
     /// The least value x with 2 * cum(<= x) >= total, without voter `out` (none if past the end).
-    function slow(uint256[] memory values, uint256[] memory weights, uint256 out) private pure returns (uint256 best) {
+    function slow(
+        uint256[] memory values,
+        uint256[] memory weights,
+        uint256 out
+    ) private pure returns (uint256 best) {
         best = type(uint256).max;
         for (uint256 u = 0; u < values.length; ++u) {
             if (u == out || values[u] >= best) continue;
@@ -54,15 +59,18 @@ contract WeightedMedianTest is Test {
         }
     }
 
-    function median(uint256[] memory values, uint256[] memory weights) private pure returns (uint256) {
+    function median(
+        uint256[] memory values,
+        uint256[] memory weights
+    ) private pure returns (uint256) {
         (uint256[] memory votes, uint256 total) = sorted(values, weights);
-        (uint256 place,) = WeightedMedian.find(votes, total);
+        (uint256 place, ) = WeightedMedian.find(votes, total);
         return WeightedMedian.valueOf(voteAt(votes, place));
     }
 
     function testFuzz_insert_sortsAndKeepsEveryVote(uint256 seed) public pure {
         (uint256[] memory values, uint256[] memory weights) = draw(seed);
-        (uint256[] memory votes,) = sorted(values, weights);
+        (uint256[] memory votes, ) = sorted(values, weights);
         uint256 seen;
         for (uint256 place = 0; place < values.length; ++place) {
             uint256 vote = voteAt(votes, place);
@@ -79,7 +87,10 @@ contract WeightedMedianTest is Test {
         (uint256[] memory values, uint256[] memory weights) = draw(seed);
         (uint256[] memory votes, uint256 total) = sorted(values, weights);
         (uint256 place, uint256 upTo) = WeightedMedian.find(votes, total);
-        vm.assertEq(WeightedMedian.valueOf(voteAt(votes, place)), slow(values, weights, values.length));
+        vm.assertEq(
+            WeightedMedian.valueOf(voteAt(votes, place)),
+            slow(values, weights, values.length)
+        );
         uint256 sum;
         for (uint256 i = 0; i <= place; ++i) sum += WeightedMedian.weightOf(voteAt(votes, i));
         vm.assertEq(upTo, sum);
@@ -91,7 +102,10 @@ contract WeightedMedianTest is Test {
         (uint256 place, uint256 upTo) = WeightedMedian.find(votes, total);
         for (uint256 k = 0; k < values.length; ++k) {
             uint256 out = WeightedMedian.voterOf(voteAt(votes, k));
-            vm.assertEq(WeightedMedian.without(votes, total, place, upTo, k), slow(values, weights, out));
+            vm.assertEq(
+                WeightedMedian.without(votes, total, place, upTo, k),
+                slow(values, weights, out)
+            );
         }
     }
 
@@ -100,7 +114,8 @@ contract WeightedMedianTest is Test {
         uint256 m = values.length;
         uint256[] memory splitValues = new uint256[](m + 1);
         uint256[] memory splitWeights = new uint256[](m + 1);
-        for (uint256 v = 0; v < m; ++v) (splitValues[v], splitWeights[v]) = (values[v], 2 * weights[v]);
+        for (uint256 v = 0; v < m; ++v)
+            (splitValues[v], splitWeights[v]) = (values[v], 2 * weights[v]);
         splitValues[m] = values[0];
         splitWeights[m] = bound(part, 1, 2 * weights[0] - 1);
         splitWeights[0] -= splitWeights[m];
@@ -116,7 +131,7 @@ contract WeightedMedianTest is Test {
         for (uint256 v = 0; v < values.length; ++v) {
             if (liars + weights[v] < honest) {
                 liars += weights[v];
-                values[v] = seed >> v & 1 == 0 ? 0 : 30_000;
+                values[v] = (seed >> v) & 1 == 0 ? 0 : 30_000;
             } else {
                 honest += weights[v];
                 values[v] += 1_000;
