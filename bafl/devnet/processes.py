@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from bafl.devnet import watchdog
 from bafl.errors import DevnetError
@@ -79,44 +79,44 @@ class _Watchdog:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._pipe: IO[bytes] | None = None
+        self._pipe = -1  # never closed: that it closes with us is the point
         self._owner = 0
         self._in_care: set[int] = set()
 
     def take(self, group: int) -> None:
-        self._in_care.add(group)
-        self._tell(f"+{group}\n")
+        with self._lock:
+            if self._owner != os.getpid():  # after a fork the children are the other process's
+                self._in_care.clear()
+                self._start()
+            self._in_care.add(group)
+            self._tell(f"+{group}\n")
 
     def release(self, group: int) -> None:
-        self._in_care.discard(group)
-        self._tell(f"-{group}\n")
+        with self._lock:
+            if self._owner == os.getpid():
+                self._in_care.discard(group)
+                self._tell(f"-{group}\n")
 
     def _tell(self, line: str) -> None:
-        with self._lock:
-            if self._pipe is None or self._owner != os.getpid():
-                self._start()
-            assert self._pipe is not None
-            try:
-                self._pipe.write(line.encode())
-                self._pipe.flush()
-            except BrokenPipeError:  # somebody killed it: another one learns all there is to know
-                self._start()
+        try:
+            os.write(self._pipe, line.encode())
+        except BrokenPipeError:  # somebody killed it: another one learns all there is to know
+            os.close(self._pipe)
+            self._start()
 
     def _start(self) -> None:
-        if self._owner != os.getpid():  # after a fork the children are the other process's
-            self._in_care = set()
-        read, write = os.pipe()
-        subprocess.Popen(  # not waited for: it ends right after us
+        read, self._pipe = os.pipe()
+        self._owner = os.getpid()
+        subprocess.Popen(
             [sys.executable, "-I", "-S", watchdog.__file__],
             stdin=read,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-        ).returncode = 0  # keeps Popen from warning that it still runs
+        ).returncode = 0  # it ends right after us: there is no waiting for it
         os.close(read)
-        self._pipe = os.fdopen(write, "wb", buffering=0)
-        self._owner = os.getpid()
-        self._pipe.write("".join(f"+{group}\n" for group in self._in_care).encode())
+        for group in self._in_care:
+            os.write(self._pipe, f"+{group}\n".encode())
 
 
 _watchdog = _Watchdog()

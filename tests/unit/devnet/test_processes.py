@@ -196,6 +196,35 @@ def test_children_end_with_their_owner_however_it_dies(
     wait_until(lambda: all(map(gone, children)), "the children's end")
 
 
+FORGETFUL = """
+import os, signal, sys
+from pathlib import Path
+from bafl.devnet.processes import Supervised, wait_until
+first = Supervised("first", [sys.executable, "-I", "-c", sys.argv[2]], log=Path(sys.argv[1], "a"))
+first.start()
+ours = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+[watchdog] = {int(pid) for pid in ours} - {first.pid}
+os.kill(watchdog, signal.SIGKILL)
+os.waitpid(watchdog, 0)
+second = Supervised("second", first.command, log=Path(sys.argv[1], "b"))
+second.start()
+print(first.pid, second.pid, flush=True)
+signal.pause()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the watchdog through /proc")
+def test_a_watchdog_that_was_killed_is_replaced(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FORGETFUL, str(tmp_path), SLEEPER]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        children = [int(pid) for pid in owner.stdout.readline().split()]
+        assert len(children) == 2
+        assert not any(map(gone, children))
+        owner.kill()
+    wait_until(lambda: all(map(gone, children)), "the children's end")
+
+
 def test_a_group_starts_finds_and_stops_its_processes(tmp_path: Path) -> None:
     with Processes(tmp_path) as group:
         a = group.start("a", python(SLEEPER))
