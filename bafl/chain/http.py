@@ -22,14 +22,13 @@ class BoundedSession(requests.Session):
         adapter = requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=16)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
-        # A redirect could send a request, and with it an API key, anywhere.
-        self.max_redirects = 0
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         """As `requests.Session.request`, with the body read here, within the bounds."""
         timeout = float(kwargs["timeout"])
         ends = time.monotonic() + timeout
         kwargs["stream"] = True
+        # A redirect could send a request, and with it an API key, anywhere.
         kwargs["allow_redirects"] = False
         response = super().request(*args, **kwargs)
         try:
