@@ -63,6 +63,8 @@ def read(path: Path, chain_id: int, federation: str, participant: str) -> Invita
             type(value[key]) is not kind for key, kind in _FIELDS.items()
         ):
             raise TypeError
+        if not 1 <= value["roles"] <= int(Role.TRAINER | Role.VALIDATOR):
+            raise ValueError
         invitation = Invitation(
             participant=value["participant"],
             roles=Role(value["roles"]),

@@ -57,9 +57,8 @@ class Session:
         """The contract. Raises ChainError if there is none, or another kind, at the address."""
         from bafl.chain.federation import Federation
 
-        return Federation(
-            self.connection, self._needed(self.settings.federation, "federation", "0x…")
-        )
+        address = self._needed(self.settings.federation, "federation", "0x…")
+        return Federation(self.connection, address)
 
     @cached_property
     def account(self) -> LocalAccount:
