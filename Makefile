@@ -25,7 +25,7 @@ setup: ## Install everything that is pinned: .venv, node_modules
 
 demo: ## Watch a federation of six live for two minutes (STORE=kubo, TASK=…)
 	@scripts/setup demo
-	@$(if $(filter kubo,$(STORE)),BAFL_IPFS="$$(scripts/kubo)") \
+	@$(if $(filter kubo,$(STORE)),BAFL_IPFS=$$(scripts/kubo) || exit 3; export BAFL_IPFS;) \
 		$(PYTHON) -m examples.demo $(if $(STORE),--store $(STORE)) $(if $(TASK),--task $(TASK))
 
 test: setup lint types contracts artifacts-check python-tests ## Everything that CI checks
