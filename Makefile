@@ -9,6 +9,8 @@
 export PATH := $(CURDIR)/tools/node/node_modules/node/bin:$(PATH)
 # Several processes share the machine: one thread each is faster than all of them on all cores.
 export OMP_NUM_THREADS ?= 1
+# Nothing is reported to anybody.
+export HARDHAT_DISABLE_TELEMETRY := true
 
 PYTHON := .venv/bin/python
 HARDHAT := node_modules/.bin/hardhat
