@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 FIRST_RANGE = 4_096
 WIDEST_RANGE = 1 << 20
-FORGET_LIMIT_AFTER = 64
+FORGET_LIMIT_AFTER = 32
 """Answers after which a wider range is tried again: a limit may have been on a crowded stretch."""
 
 NO_SMALLER = frozenset({-32601, 401, 403, 404})

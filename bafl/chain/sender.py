@@ -324,7 +324,8 @@ class Sender:
                     gas=gas,
                 )
             except ContractRefusal as refusal:
-                return refusal
+                if refusal.name:
+                    return refusal
             except ChainError as error:
                 log.info("%s: cannot replay at block %d: %s", signed.name, block, error)
         if receipt.gas_used >= gas * 63 // 64:

@@ -1,4 +1,4 @@
-"""Test equipment: an HTTP proxy before a real chain, that records, limits, drops, delays and lies."""
+"""Test equipment: a proxy before a real chain, which records, limits, drops, delays and lies."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class Proxy:
         self.target = target
         self.requests: list[Json] = []
         self.rule: Rule | None = None
+        self._session = requests.Session()
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -78,13 +79,14 @@ class Proxy:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        self._session.close()
 
     def answer(self, request: Json) -> Json | Raw:
         """Record a request and answer it by the rule."""
         self.requests.append(request)
 
         def forward() -> Json:
-            answer: Json = requests.post(self.target, json=request, timeout=30).json()
+            answer: Json = self._session.post(self.target, json=request, timeout=30).json()
             return answer
 
         return forward() if self.rule is None else self.rule(request, forward)

@@ -1,4 +1,4 @@
-"""An RPC endpoint that is wrong, silent, busy or hostile gives one clear error, or is waited for."""
+"""An RPC endpoint that is wrong, silent, busy or hostile: one clear error, or a patient wait."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_nothing_listening_names_the_url_and_the_cause() -> None:
 
 
 def test_an_unknown_host_is_said_to_be_unknown() -> None:
-    with pytest.raises(ChainUnreachable, match="host is unknown|connection failed"):
+    with pytest.raises(ChainUnreachable, match=r"host is unknown|connection failed"):
         Connection("http://no-such-host.invalid:1")
 
 
@@ -154,7 +154,8 @@ def test_a_refusal_is_not_tried_again(proxy: Proxy) -> None:
 def test_an_error_inside_an_http_error_is_read(proxy: Proxy) -> None:
     with Connection(proxy.url) as connection:
         proxy.rule = lambda request, forward: Raw(
-            b'{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"no\\u001b[2J archive"}}', 400
+            b'{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"no\\u001b[2J archive"}}',
+            400,
         )
         with pytest.raises(RpcError, match=r"no \[2J archive") as caught:
             connection.code("0x" + "11" * 20, 5)
@@ -239,9 +240,7 @@ def test_blocks_are_chained(connection: Connection, anvil: Anvil) -> None:
     ],
     ids=["geth", "hardhat", "openethereum"],
 )
-def test_a_revert_is_decoded_whatever_the_node(
-    proxy: Proxy, probe: Probe, shape: object
-) -> None:
+def test_a_revert_is_decoded_whatever_the_node(proxy: Proxy, probe: Probe, shape: object) -> None:
     from bafl.chain import errors
 
     with Connection(proxy.url) as connection:
