@@ -61,14 +61,28 @@ def test_anvil_has_funded_accounts_whose_keys_fit_their_addresses(anvil: Anvil) 
         assert balance(anvil, account.address) > 9_000 * ETHER
 
 
-def test_anvil_mines_a_block_for_each_transaction(own_anvil: Anvil) -> None:
-    giver, taker = own_anvil.accounts[:2]
-    before = latest(own_anvil)[0]
-    own_anvil.rpc(
-        "eth_sendTransaction", {"from": giver.address, "to": taker.address, "value": hex(ETHER)}
+def give(chain: Anvil, wei: int) -> None:
+    """A transaction from the first account to the second."""
+    giver, taker = chain.accounts[:2]
+    chain.rpc(
+        "eth_sendTransaction", {"from": giver.address, "to": taker.address, "value": hex(wei)}
     )
-    assert latest(own_anvil)[0] == before + 1
-    assert balance(own_anvil, taker.address) == 10_001 * ETHER
+
+
+@pytest.mark.parametrize("mine_every_s", [None, 3600])
+def test_anvil_mines_a_block_for_each_transaction(mine_every_s: int | None) -> None:
+    with Anvil(mine_every_s=mine_every_s) as chain:
+        give(chain, ETHER)
+        wait_until(lambda: latest(chain)[0] == 1, "a block")
+        assert balance(chain, chain.accounts[1].address) == 10_001 * ETHER
+
+
+def test_anvil_with_a_block_time_lets_transactions_wait() -> None:
+    with Anvil(block_time_s=3600) as chain:
+        give(chain, ETHER)
+        chain.mine()
+        assert balance(chain, chain.accounts[1].address) == 10_001 * ETHER
+        assert latest(chain)[0] == 1
 
 
 def test_anvil_moves_its_clock_when_told(own_anvil: Anvil) -> None:
@@ -79,11 +93,8 @@ def test_anvil_moves_its_clock_when_told(own_anvil: Anvil) -> None:
 
 def test_time_passes_on_an_idle_anvil_that_mines_by_the_clock() -> None:
     with Anvil(mine_every_s=1) as chain:
-        giver, taker = chain.accounts[:2]
-        chain.rpc("eth_sendTransaction", {"from": giver.address, "to": taker.address, "value": "1"})
-        assert balance(chain, taker.address) == 10_000 * ETHER + 1  # mined without a wait
-        number, time = latest(chain)
-        wait_until(lambda: latest(chain) >= (number + 2, time + 1), "two idle blocks")
+        begun = latest(chain)[1]
+        wait_until(lambda: latest(chain)[1] > begun, "an idle block of a later second")
 
 
 def test_a_killed_anvil_goes_on_where_its_state_file_was(own_anvil: Anvil) -> None:
