@@ -310,6 +310,14 @@ class NodeSettings(_Table):
         return self.model_copy(update={key: getattr(checked, key) for key in changes})
 
 
+def read_address(text: str, what: str) -> str:
+    """Return an address given by itself, with its checksum. Raises SettingsError naming `what`."""
+    try:
+        return _address(text)
+    except ValueError as error:
+        raise SettingsError(f"{what} = {_shown(text)}: {error}") from None
+
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 

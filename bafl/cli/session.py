@@ -14,7 +14,7 @@ import click
 
 from bafl.cli.output import Output
 from bafl.errors import SettingsError, StoreError
-from bafl.settings import NodeSettings
+from bafl.settings import NodeSettings, read_address
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -80,17 +80,19 @@ class Session:
         return Sender(self.connection, self.account, contract)
 
     @cached_property
-    def owner_name(self) -> str:
-        """In whose name payloads are pinned."""
-        return self.account.address if self._has_key else "reader"
+    def store(self) -> Store:
+        """Where payloads are, to read them; needs no key. Raises SettingsError, StoreError."""
+        return self._open_store("reader")
 
     @cached_property
-    def store(self) -> Store:
-        """Where payloads are. Raises SettingsError without one, StoreError for a wrong one."""
+    def own_store(self) -> Store:
+        """The same, to put and pin payloads in the account's name."""
+        return self._open_store(self.account.address)
+
+    def _open_store(self, owner: str) -> Store:
         from bafl.store.base import open_store
 
-        spec = self._needed(self.settings.store, "store", "local:FOLDER")
-        return open_store(spec, self.owner_name)
+        return open_store(self._needed(self.settings.store, "store", "local:FOLDER"), owner)
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -180,12 +182,10 @@ class Session:
     def account_or(self, given: str | None) -> str | None:
         """Return the address given, else that of the key if one is set, else None."""
         if given is not None:
-            return NodeSettings().replace("--account", federation=given).federation
-        return self.account.address if self._has_key else None
-
-    @property
-    def _has_key(self) -> bool:
-        return self.settings.keystore is not None or "BAFL_PRIVATE_KEY" in os.environ
+            return read_address(given, "--account")
+        if self.settings.keystore is None and "BAFL_PRIVATE_KEY" not in os.environ:
+            return None
+        return self.account.address
 
     @staticmethod
     def _needed(value: T | None, name: str, example: str) -> T:

@@ -12,7 +12,8 @@ from bafl import units
 from bafl.cli import invitations
 from bafl.cli.app import Verb
 from bafl.cli.options import duration, session_options
-from bafl.errors import SettingsError, UsageError
+from bafl.errors import UsageError
+from bafl.types import Role
 
 if TYPE_CHECKING:
     from bafl.cli.session import Session
@@ -54,7 +55,7 @@ def command(
     works once, for that address and those roles, until it ends or is revoked.
     """
     from bafl.chain import calls
-    from bafl.settings import NodeSettings
+    from bafl.settings import read_address
 
     out = session.output
     if revoke_all:
@@ -71,32 +72,29 @@ def command(
             f"{session.account.address} is not the owner of {federation.address}; the owner, "
             f"{federation.owner}, invites"
         )
-    try:
-        checked = NodeSettings().replace(
-            "the command line", federation=address, roles=list(roles) or ["trainer", "validator"]
-        )
-    except SettingsError as error:
-        raise UsageError(str(error).replace("federation =", "ADDRESS =")) from None
-    assert checked.federation is not None
+    participant = read_address(address, "ADDRESS")
+    allowed = Role(0)
+    for role in roles or ("trainer", "validator"):
+        allowed |= Role[role.upper()]
     deadline_s = int(session.now()) + valid
     invitation = calls.invitation(
         session.account,
         federation.signing_domain(),
-        checked.federation,
-        checked.roles,
+        participant,
+        allowed,
         nonce=secrets.randbits(64),
         deadline_s=deadline_s,
         epoch=federation.invitation_epoch(),
     )
-    path = path or Path(f"invitation-{checked.federation[:10]}.json")
+    path = path or Path(f"invitation-{participant[:10]}.json")
     invitations.write(path, federation.chain_id, federation.address, invitation)
-    out.line(f"Invitation for {out.address(checked.federation)} in {path}, valid {_until(valid)}.")
+    out.line(f"Invitation for {out.address(participant)} in {path}, valid {_until(valid)}.")
     out.line(f"It joins with: bafl join --invitation {path.name}")
     out.emit(
         {
             "file": str(path),
-            "participant": checked.federation,
-            "roles": [role.name.lower() for role in checked.roles if role.name],
+            "participant": participant,
+            "roles": [role.name.lower() for role in allowed if role.name],
             "deadline": units.format_utc(deadline_s),
         }
     )

@@ -95,7 +95,7 @@ def _put(session: Session, data: bytes) -> None:
     with tempfile.TemporaryDirectory(prefix="bafl-") as folder:
         path = Path(folder) / "profile"
         path.write_bytes(data)
-        session.store.put(path)
+        session.own_store.put(path)
 
 
 def _words(roles: Role) -> str:

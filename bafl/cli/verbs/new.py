@@ -34,7 +34,7 @@ def command(session: Session, file: Path) -> None:
     out = session.output
     settings = FederationSettings.load(file)
     sender = session.sender_to(None)
-    store = session.store
+    store = session.own_store
     with out.working("loading the task"):
         from bafl import founding
 

@@ -48,7 +48,7 @@ def command(session: Session, task: dict[str, Any], verbose: bool) -> None:
     node = Node(
         federation=session.federation,
         sender=session.sender,
-        store=session.store,
+        store=session.own_store,
         task=session.open_task(**task),
         manifest=session.manifest,
         home=session.home,
