@@ -23,7 +23,8 @@ CREATE TABLE IF NOT EXISTS identity (name TEXT PRIMARY KEY, value TEXT NOT NULL)
 CREATE TABLE IF NOT EXISTS updates (
     id INTEGER PRIMARY KEY, base_version INTEGER NOT NULL, digest BLOB NOT NULL,
     codec INTEGER NOT NULL, encoding INTEGER NOT NULL, samples INTEGER NOT NULL,
-    residual TEXT NOT NULL, update_id INTEGER, published INTEGER NOT NULL DEFAULT 0,
+    residual TEXT NOT NULL, update_id INTEGER, block INTEGER,
+    published INTEGER NOT NULL DEFAULT 0,
     state TEXT NOT NULL CHECK (state IN ('open', 'used', 'unused', 'dropped')));
 CREATE TABLE IF NOT EXISTS scores (
     window INTEGER NOT NULL, tag TEXT NOT NULL, scores TEXT NOT NULL, keep INTEGER NOT NULL,
@@ -43,12 +44,13 @@ CREATE TABLE IF NOT EXISTS pins (
 class OwnUpdate:
     """An update of this node that is not resolved yet.
 
-    residual: file name of what its encoding lost. id: None until it is on the chain.
+    residual: file name of what its encoding lost. id, block: None until it is on the chain.
     """
 
     trained: Trained
     residual: str
     id: int | None
+    block: int | None
     published: bool
 
 
@@ -123,14 +125,15 @@ class Journal:
         mine: every update of this participant in the log. One that a reorg undid is submitted
         again; one whose receipt was lost in a crash is found by its digest.
         """
-        ids = {record.root.digest: record.id for record in mine}
+        there = {record.root.digest: (record.id, record.block) for record in mine}
         with self._write() as db:
-            for row, digest, known in db.execute(
-                "SELECT id, digest, update_id FROM updates WHERE state = 'open'"
+            for row, digest, *known in db.execute(
+                "SELECT id, digest, update_id, block FROM updates WHERE state = 'open'"
             ).fetchall():
-                if ids.get(digest) != known:
+                found = there.get(digest, (None, None))
+                if found != tuple(known):
                     db.execute(
-                        "UPDATE updates SET update_id = ? WHERE id = ?", (ids.get(digest), row)
+                        "UPDATE updates SET update_id = ?, block = ? WHERE id = ?", (*found, row)
                     )
 
     def drop(self, trained: Trained) -> None:
@@ -235,19 +238,24 @@ class Journal:
     def notes(
         self,
         judging: int,
+        confirmed_block: int,
         seen_s: Mapping[tuple[str, int], float],
         busy: frozenset[tuple[str, int]],
     ) -> Notes:
-        """Everything `decide` reads, at this moment, about the window `judging` and the rest."""
+        """Everything `decide` reads, at this moment, about the window `judging` and the rest.
+
+        confirmed_block: what stands in later ones is not certain enough to publish for.
+        """
         with self._guard:
             mine = self._open()
+            sure = [(u.id, u.published) for u in mine if u.id and (u.block or 0) <= confirmed_block]
             pins = self._db.execute("SELECT DISTINCT window FROM pins ORDER BY window").fetchall()
             return Notes(
                 trained=next((u.trained for u in mine if u.id is None), None),
                 scored=self._scored(judging),
                 recomputed=self._recomputed(judging),
-                unpublished=tuple(u.id for u in mine if u.id is not None and not u.published),
-                unresolved=tuple(u.id for u in mine if u.id is not None and u.published),
+                unpublished=tuple(id_ for id_, published in sure if not published),
+                unresolved=tuple(id_ for id_, published in sure if published),
                 pinned_windows=tuple(window for (window,) in pins),
                 seen_s=seen_s,
                 busy=busy,
@@ -271,17 +279,18 @@ class Journal:
 
     def _open(self) -> list[OwnUpdate]:
         rows = self._db.execute(
-            "SELECT base_version, digest, codec, encoding, samples, residual, update_id, published"
-            " FROM updates WHERE state = 'open' ORDER BY id"
+            "SELECT base_version, digest, codec, encoding, samples, residual, update_id, block,"
+            " published FROM updates WHERE state = 'open' ORDER BY id"
         ).fetchall()
         return [
             OwnUpdate(
                 Trained(base, Root(digest, codec), Encoding(encoding), samples),
                 residual,
-                update_id,
+                id_,
+                block,
                 bool(published),
             )
-            for base, digest, codec, encoding, samples, residual, update_id, published in rows
+            for base, digest, codec, encoding, samples, residual, id_, block, published in rows
         ]
 
     @contextmanager

@@ -82,6 +82,7 @@ class Node:
         secret = hmac.new(sender.account.key, b"BAFL hold-out", hashlib.sha256).digest()
         self.work = Work(federal, self.journal, shelf, task, self.address, secret, home, judge)
         self._busy: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self._failure: BaseException | None = None
         self._rest_until: dict[tuple[str, int], float] = {}
         self._seen: dict[tuple[str, int], float] = {}
         self._sending = asyncio.Lock()
@@ -101,7 +102,8 @@ class Node:
                 except OutsideError as error:
                     self._tell_wait("looking at the chain", error)
                     await self._pause(stop, self.options.retry_s)
-                self._raise_failures()
+                if self._failure is not None:
+                    raise self._failure
                 await self._pause(stop, self.options.poll_s)
         finally:
             self.work.stopping.set()
@@ -123,7 +125,8 @@ class Node:
         self._seen = {key: self._seen.get(key, now) for key in turns}
         resting = {key for key, until in self._rest_until.items() if until > now}
         busy = frozenset(self._busy) | resting
-        notes = self.journal.notes(view.judging.id, self._seen, busy)
+        confirmed = view.block + 1 - self.options.confirmations
+        notes = self.journal.notes(view.judging.id, confirmed, self._seen, busy)
         for action in protocol.decide(view, notes, self.options.protocol, self.address, now):
             self._start(action, view)
 
@@ -140,15 +143,9 @@ class Node:
         task.add_done_callback(lambda done: self._done(action, done))
 
     def _done(self, action: Action, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is None:
-            del self._busy[action.key]
+        del self._busy[action.key]
+        self._failure = self._failure or (None if task.cancelled() else task.exception())
         self._wake.set()
-
-    def _raise_failures(self) -> None:
-        for key, task in list(self._busy.items()):
-            if task.done():
-                del self._busy[key]
-                task.result()
 
     # --- doing ---
 
@@ -204,7 +201,7 @@ class Node:
             case protocol.Tally(window):
                 return calls.tally(window, authors(window))
             case protocol.Settle(window):
-                return calls.settle(window, authors(window))
+                return calls.settle(window)
             case protocol.Discard(window):
                 return calls.discard(window)
             case protocol.Seal():

@@ -49,10 +49,10 @@ def test_remembers_everything_over_a_restart(path: Path, journal: Journal) -> No
     journal.recompute(3, 2**64 - 1, Recomputed(root(9), -7))
     journal.sign(SignedNote("submit", 4, b"raw", b"hash"))
     journal.pin(3, root(5))
-    before = journal.notes(3, {}, frozenset())
+    before = journal.notes(3, 9, {}, frozenset())
     journal.close()
     again = Journal(path, 31337, FEDERATION, ME)
-    assert again.notes(3, {}, frozenset()) == before
+    assert again.notes(3, 9, {}, frozenset()) == before
     assert before.trained == trained(1)
     assert before.scored == {(3, 2**64 - 1): Scored((10, -32768), 1)}
     assert before.recomputed == {(3, 2**64 - 1): Recomputed(root(9), -7)}
@@ -118,25 +118,33 @@ def test_a_damaged_journal_is_refused(path: Path) -> None:
 def test_the_first_scores_for_the_same_contents_stay(journal: Journal) -> None:
     journal.score(1, 5, Scored((10,), 1))
     journal.score(1, 5, Scored((20,), 0))
-    assert journal.notes(1, {}, frozenset()).scored == {(1, 5): Scored((10,), 1)}
+    assert journal.notes(1, 9, {}, frozenset()).scored == {(1, 5): Scored((10,), 1)}
 
 
 def test_finds_its_submission_in_the_log_and_loses_it_in_a_reorg(journal: Journal) -> None:
     journal.train(trained(1), "1.npy")
     journal.reconcile([on_chain(1, 35)])
-    notes = journal.notes(1, {}, frozenset())
+    notes = journal.notes(1, 9, {}, frozenset())
     assert (notes.trained, notes.unpublished) == (None, (35,))
     journal.reconcile([])
-    assert journal.notes(1, {}, frozenset()).trained == trained(1)
+    assert journal.notes(1, 9, {}, frozenset()).trained == trained(1)
+
+
+def test_an_update_is_published_only_once_its_block_is_confirmed(journal: Journal) -> None:
+    journal.train(trained(1), "1.npy")
+    journal.reconcile([on_chain(1, 35)])
+    young = journal.notes(1, 0, {}, frozenset())
+    assert (young.trained, young.unpublished) == (None, ())
+    assert journal.notes(1, 1, {}, frozenset()).unpublished == (35,)
 
 
 def test_an_update_moves_from_published_to_resolved(journal: Journal) -> None:
     journal.train(trained(1), "1.npy")
     journal.reconcile([on_chain(1, 35)])
     journal.published(35)
-    assert journal.notes(1, {}, frozenset()).unresolved == (35,)
+    assert journal.notes(1, 9, {}, frozenset()).unresolved == (35,)
     journal.resolved(35, used=True)
-    notes = journal.notes(1, {}, frozenset())
+    notes = journal.notes(1, 9, {}, frozenset())
     assert (notes.trained, notes.unpublished, notes.unresolved) == (None, (), ())
 
 

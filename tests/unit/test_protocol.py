@@ -228,7 +228,7 @@ class CrashingNode(RuleBasedStateMachine):
     def look_and_act(self, at: int, crash_before: bool, crash_after: bool) -> None:
         seen = self.world.view()
         self.journal.reconcile(self.world.records())
-        notes = self.journal.notes(seen.judging.id, {}, frozenset())
+        notes = self.journal.notes(seen.judging.id, 9, {}, frozenset())
         actions = decide(seen, notes, GENERALLY, ME, 0.0)
         if not actions:
             return
@@ -313,7 +313,7 @@ class CrashingNode(RuleBasedStateMachine):
     def there_is_always_something_to_do_or_to_wait_for(self) -> None:
         seen = self.world.view()
         self.journal.reconcile(self.world.records())
-        notes = self.journal.notes(seen.judging.id, {}, frozenset())
+        notes = self.journal.notes(seen.judging.id, 9, {}, frozenset())
         waits = (self.world.phase, (self.world.window, self.world.tag))
         acted = {**self.world.commitments, **self.world.reveals}
         assert decide(seen, notes, GENERALLY, ME, 0.0) or waits[1] in acted
