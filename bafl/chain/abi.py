@@ -102,9 +102,13 @@ class Interface:
                 self.events[keccak(text=signature(entry))] = entry
 
     @property
-    def functions(self) -> frozenset[str]:
-        """Names of all functions."""
-        return frozenset(self._functions)
+    def state_changing(self) -> frozenset[str]:
+        """Names of all functions that a transaction is for."""
+        return frozenset(
+            name
+            for name, (_, entry) in self._functions.items()
+            if entry["stateMutability"] not in ("view", "pure")
+        )
 
     def topic(self, event: str) -> bytes:
         """Topic 0 of an event; KeyError if there is none of this name."""

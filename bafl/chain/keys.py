@@ -89,6 +89,9 @@ def import_keystore(path: Path, password: str, key: str, *, scrypt_n: int = 2**1
     encrypted = Account.encrypt(account.key, password, kdf="scrypt", iterations=scrypt_n)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KeystoreError(f"{path}: cannot be written ({error.strerror})") from error
+    try:
         # Only ever a new file, and closed to others from its first byte.
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
