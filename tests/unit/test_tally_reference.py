@@ -35,6 +35,7 @@ from tests.reference.tally import (
 from tests.reference.vectors import FOLDER, VECTORS, text_of, window_of
 from tests.reference.windows import real_scores, windows
 
+small_windows = windows(max_validators=8, max_updates=8)
 votes = st.lists(st.tuples(st.integers(-50, 50), st.integers(1, 9)), min_size=1, max_size=12)
 indicator_lists = st.integers(1, 16).flatmap(
     lambda n: st.lists(
@@ -86,7 +87,7 @@ def test_liars_below_half_cannot_move_a_consensus_outside_the_honest_range(
 # ----- The whole -----
 
 
-@given(windows())
+@given(small_windows)
 def test_a_tally_has_an_output_for_any_window_and_keeps_its_promises(window: Input) -> None:
     output = tally(window)
     n = len(window.author_seat)
@@ -108,7 +109,7 @@ def test_a_tally_has_an_output_for_any_window_and_keeps_its_promises(window: Inp
     assert output.overruled & ~sum(1 << seat for seat in window.seats) == 0
 
 
-@given(windows())
+@given(small_windows)
 def test_an_accepted_update_ranks_before_any_that_is_refused_for_its_rank(window: Input) -> None:
     output = tally(window)
     ranks = [(-score, i) for i, score in enumerate(output.consensus)]
@@ -121,7 +122,7 @@ def test_an_accepted_update_ranks_before_any_that_is_refused_for_its_rank(window
     assert not taken or not left or max(taken) < min(left)
 
 
-@given(windows(max_validators=31), st.data())
+@given(small_windows, st.data())
 def test_a_split_stake_gains_no_votes(window: Input, data: st.DataObject) -> None:
     who = data.draw(st.integers(0, len(window.seats) - 1))
     assume(window.weights[who] > 1 and window.seats[who] not in window.author_seat)
@@ -143,7 +144,7 @@ def test_a_split_stake_gains_no_votes(window: Input, data: st.DataObject) -> Non
         assert after == before or (before, after) == (NO_CONSENSUS, MALFORMED)
 
 
-@given(windows(), st.data())
+@given(small_windows, st.data())
 def test_what_an_author_says_of_its_own_update_changes_nothing(
     window: Input, data: st.DataObject
 ) -> None:
@@ -161,7 +162,7 @@ def test_what_an_author_says_of_its_own_update_changes_nothing(
     assert tally(replace(window, scores=scores)) == tally(window)
 
 
-@given(windows())
+@given(small_windows)
 def test_codes_move_no_median_while_real_scores_have_the_majority(window: Input) -> None:
     coder = next((s for s in range(32) if s not in {*window.seats, *window.author_seat}), None)
     assume(coder is not None and len(window.seats) < 32)
@@ -239,7 +240,7 @@ def test_no_indicator_weighs_more_than_two_thirds_where_another_counts(gains: li
         assert max(weights) <= 2 / 3 + 1e-12
 
 
-@given(windows(), st.data())
+@given(small_windows, st.data())
 def test_an_update_three_versions_stale_takes_half_its_share_and_leaves_the_others_theirs(
     window: Input, data: st.DataObject
 ) -> None:
