@@ -42,7 +42,7 @@ from examples.demo.watch import Scene
 
 HERE = Path(__file__).parent
 TASKS = {
-    "digits": ReadySettings(participants=len(CAST), partitioner="dirichlet", alpha=1.0, epochs=1),
+    "digits": ReadySettings(participants=len(CAST), partitioner="dirichlet", alpha=1.0, epochs=4),
 }
 KILL_AT, RETURN_AFTER_S = 0.35, 3.0
 

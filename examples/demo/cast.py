@@ -103,7 +103,7 @@ def poisoned(name: str, data: DataSet, settings: ReadySettings) -> TorchTask:
         holdout=part.take(held),
         classes=data.classes,
         loss=F.cross_entropy,
-        epochs=4,
+        epochs=20,
         lr=0.1,
     )
 

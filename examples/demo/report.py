@@ -81,7 +81,7 @@ def gather(
         poison_submitted=len(scene.history.updates_by(rogue)),
         poison_accepted=sum(v.used for _, v in scene.verdicts(rogue)),
         poison_earned_ether=round(earned[rogue], 6),
-        poison_reputation=scene.federation.participant(rogue).trainer_reputation / 1e6,
+        poison_reputation=scene.reputation(rogue) / 1e6,
         poison_slashed_ether=sum(
             s.amount_wei for s in scene.history.slashes if s.participant == rogue
         )

@@ -24,6 +24,7 @@ from bafl.tasks.torch import TorchTask
 from bafl.types import UpdateRecord, Verdict
 from examples.demo.cast import CAST
 
+START = 300_000
 BARS = " ▁▂▃▄▅▆▇█"
 REFUSED = (Verdict.REJECTED, Verdict.MALFORMED)
 
@@ -78,6 +79,11 @@ class Scene:
                 judged.append((record, tallied.verdicts[record.index]))
         return judged
 
+    def reputation(self, address: str) -> int:
+        """Return a trainer's reputation (ppm) as the last window left it."""
+        known = self.history.reputations_of(address)
+        return known[-1].trainer if known else START
+
     def picture(self, ends_s: float) -> RenderableType:
         """Draw everything."""
         left = max(0.0, ends_s - time.monotonic())
@@ -108,7 +114,7 @@ class Scene:
                 str(counts[Verdict.PAID]),
                 str(counts[Verdict.ACCEPTED]),
                 Text(str(refused), style="red" if refused else ""),
-                f"{member.trainer_reputation / 1e6:.2f} / {member.validator_reputation / 1e6:.2f}",
+                f"{self.reputation(address) / 1e6:.2f} / {member.validator_reputation / 1e6:.2f}",
                 f"{earned / 1e18:.3f}",
                 "jailed" if member.trainer_jailed_until_s else role_of(name),
             )
