@@ -155,15 +155,34 @@ def plot(scene: Scene, report: Report, path: Path) -> None:
     left.axhline(report.accuracy_local, color="tab:gray", lw=1, ls="--", label="training alone")
     left.set(xlabel="version", ylabel=scene.central.metric.name, ylim=(0, 1))
     left.legend(loc="lower right", frameon=False)
+    calm = iter(("tab:blue", "tab:cyan", "tab:green", "tab:purple", "tab:brown"))
+    poisoners = {part.name for part in CAST if part.poisons}
+    rogues = {address for address, name in scene.names.items() if name in poisoners}
     for address, name in scene.names.items():
         curve = scene.history.reputations_of(address)
         windows = [0, *(entry.window for entry in curve)]
         values = [0.3, *(entry.trainer / 1e6 for entry in curve)]
-        style = {"color": "tab:red", "lw": 2} if name == "rogue" else {"lw": 1}
-        right.plot(windows, values, label=name, **style)
+        color, width = ("tab:red", 2.0) if address in rogues else (next(calm), 1.0)
+        right.plot(windows, values, label=name, color=color, lw=width)
+    for jailing in scene.history.jailings:
+        window = window_ended_in(scene, jailing.block)
+        right.annotate(
+            f"{scene.names[jailing.participant]} jailed as {str(jailing.role.name).lower()}",
+            (window, 0.3), (window, 0.08), color="tab:red", ha="center",
+            arrowprops={"arrowstyle": "->", "color": "tab:red"},
+        )  # fmt: skip
     right.set(xlabel="window", ylabel="trainer reputation", ylim=(0, 1))
     right.legend(loc="upper left", frameon=False, ncols=2)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=130)
     plt.close(figure)
+
+
+def window_ended_in(scene: Scene, block: int) -> int:
+    """Return the window that was settled in a block, or the latest."""
+    for window in scene.history.windows:
+        settled = scene.history.settled(window)
+        if settled is not None and settled.block == block:
+            return window
+    return max(scene.history.windows)
