@@ -62,7 +62,13 @@ _HEART_NUMERIC: Final = {0: (54, 10), 3: (130, 20), 4: (240, 60), 7: (140, 25), 
 """Column: (centre, scale) of age, resting blood pressure, cholesterol, heart rate, ST depression.
 The first two of these below 1 mean missing: nobody's blood pressure or cholesterol is 0."""
 _HEART_FLAGS: Final = (1, 5, 8)
-_HEART_CHOICES: Final = {2: (1, 2, 3, 4), 6: (0, 1, 2), 10: (1, 2, 3), 11: (0, 1, 2, 3), 12: (3, 6, 7)}
+_HEART_CHOICES: Final = {
+    2: (1, 2, 3, 4),
+    6: (0, 1, 2),
+    10: (1, 2, 3),
+    11: (0, 1, 2, 3),
+    12: (3, 6, 7),
+}
 
 
 def _heart() -> DataSet:
@@ -117,8 +123,9 @@ def _credit() -> DataSet:
         bills / limit[:, None],
         np.log1p(payments) / 5 - 1,
     ]
-    owners = np.searchsorted(_CREDIT_BANDS, limit)
-    return _with_test("credit", np.hstack(columns), rows[:, 24], owners, classes=2)
+    owners = np.searchsorted(_CREDIT_BANDS, limit).astype(np.int64)
+    labels = rows[:, 24].astype(np.int64)
+    return _with_test("credit", np.hstack(columns), labels, owners, classes=2)
 
 
 _AI4I_BLOCK: Final = 1_000
@@ -152,9 +159,7 @@ def _ai4i() -> DataSet:
 
 def _images(name: str) -> DataSet:
     """60,000 + 10,000 images of 28 x 28 in ten classes, in MNIST's format."""
-    train_images, train_labels, test_images, test_labels = (
-        _idx(name, index) for index in range(4)
-    )
+    train_images, train_labels, test_images, test_labels = (_idx(name, index) for index in range(4))
     return DataSet(
         name,
         Samples(_pixels(train_images), train_labels.astype(np.int64)),
@@ -186,9 +191,8 @@ def _with_test(
 ) -> DataSet:
     """Set a fifth aside as the central test part, alike in classes and natural owners."""
     labels = labels.astype(np.int64)
-    groups = None if owners is None else owners.astype(np.int64)
-    whole = Samples(features.astype(np.float32), labels, groups)
-    strata = labels if groups is None else labels + classes * groups
+    whole = Samples(features.astype(np.float32), labels, owners)
+    strata = labels if owners is None else labels + classes * owners
     train, test = split_off(strata, _TEST_FRACTION, _TEST_SEED)
     return DataSet(name, whole.take(train), whole.take(test), classes)
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from bafl.errors import TaskError
-from bafl.tasks.arrays import flatten, load_arrays, state_arrays, unflatten
+from bafl.tasks.arrays import load_arrays, state_arrays
 from bafl.tasks.base import (
     Evaluation,
+    HasTestSet,
     Metric,
     Progress,
     Resampling,
     Task,
-    Tested,
     TrainContext,
     TrainingStopped,
     holdout_of,
@@ -24,19 +24,17 @@ from bafl.tasks.base import (
 
 __all__ = [
     "Evaluation",
+    "HasTestSet",
     "Metric",
     "Progress",
     "Resampling",
     "Task",
-    "Tested",
     "TrainContext",
     "TrainingStopped",
-    "flatten",
     "holdout_of",
     "load_arrays",
     "open_task",
     "state_arrays",
-    "unflatten",
 ]
 
 

@@ -1,7 +1,7 @@
-"""Models as arrays: to and from torch modules, dictionaries of arrays, and flat vectors.
+"""Models as arrays by name: to and from torch modules and dictionaries of arrays.
 
 A tied weight appears once, under its first name. Half precision widens to float32, and narrows
-again when loaded. Integer buffers keep their dtype and take no part in flat vectors.
+again when loaded. Integer buffers keep their dtype. `bafl.codec` makes one vector of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from bafl.errors import ManifestError, TaskError
 if TYPE_CHECKING:
     import torch
 
-Vector = NDArray[np.float32]
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -49,31 +48,6 @@ def load_arrays(model: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
     with torch.no_grad():
         for name, tensor in tensors.items():
             tensor.copy_(torch.from_numpy(np.array(arrays[name])))
-
-
-def flatten(arrays: Mapping[str, NDArray[Any]]) -> Vector:
-    """Return the float tensors of `arrays`, in their order, as one float32 vector (P,)."""
-    floats = [array.ravel() for array in arrays.values() if array.dtype.kind == "f"]
-    return np.concatenate(floats).astype(np.float32) if floats else np.zeros(0, np.float32)
-
-
-def unflatten(vector: Vector, like: Mapping[str, NDArray[Any]]) -> Arrays:
-    """Return `like` with its float tensors replaced by the values of `vector`, float32 (P,).
-
-    Raises ManifestError if the vector has another length than `like`'s float tensors together.
-    """
-    needed = sum(array.size for array in like.values() if array.dtype.kind == "f")
-    if vector.shape != (needed,):
-        raise ManifestError(f"a vector of shape {vector.shape} does not fit {needed} weights")
-    out: Arrays = {}
-    start = 0
-    for name, array in like.items():
-        if array.dtype.kind == "f":
-            out[name] = vector[start : start + array.size].reshape(array.shape)
-            start += array.size
-        else:
-            out[name] = array
-    return out
 
 
 def _tensors(model: Any) -> Iterator[tuple[str, torch.Tensor]]:

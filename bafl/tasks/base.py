@@ -119,7 +119,7 @@ class Resampling(Protocol):
 
 
 @runtime_checkable
-class Tested(Protocol):
+class HasTestSet(Protocol):
     """A task that comes with a central test set, for reports; no protocol step looks at it."""
 
     def test(self, model: Any) -> Evaluation:
@@ -130,5 +130,3 @@ class Tested(Protocol):
 def holdout_of(task: Task, seed: int) -> Callable[[Any], Evaluation]:
     """Return how `task` judges models in one window: resampled with `seed` where it can be."""
     return task.holdout(seed) if isinstance(task, Resampling) else task.evaluate
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -61,7 +62,7 @@ class ReadySettings:
 
 def _mlp(*sizes: int) -> nn.Module:
     layers: list[nn.Module] = [nn.Flatten()]
-    for wide, narrow in zip(sizes, sizes[1:], strict=False):
+    for wide, narrow in itertools.pairwise(sizes):
         layers += [nn.Linear(wide, narrow), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 

@@ -52,7 +52,6 @@ ACCURACY: Final = Metric("accuracy")
 AUC: Final = Metric("AUC")
 
 
-
 class LogitAdjusted:
     """Cross-entropy whose logits are raised by the log of the participant's label frequencies.
 
@@ -92,7 +91,7 @@ class _Shuffled:
     batch_size: int
 
     def __len__(self) -> int:
-        return -(-len(self.held) // self.batch_size)
+        return math.ceil(len(self.held) / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for indices in torch.randperm(len(self.held)).split(self.batch_size):

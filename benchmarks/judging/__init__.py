@@ -1,0 +1,1 @@
+"""How updates are judged, measured: `python -m benchmarks.judging`."""

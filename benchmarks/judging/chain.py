@@ -1,0 +1,66 @@
+"""The contract's own tally, asked on an in-memory Anvil."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from eth_abi.abi import decode, encode
+from eth_utils.crypto import keccak
+
+from bafl.chain.abi import artifact
+from bafl.devnet import Anvil
+from tests.reference.tally import Input, Output, Verdict, pack_scores
+
+# A library names its structs in the text that its selectors are hashes of.
+_SELECTOR: Final = keccak(text="tally(Tally.Input)")[:4]
+_INPUT: Final = (
+    "(uint256[],uint256[],uint256[],uint256[],uint256,uint256[],uint256[],uint256[],uint256[],"
+    "uint256[],bool,int256)"
+)
+_OUTPUT: Final = "(int256[],uint256[],uint256[],uint256,int256[],uint256)"
+
+
+class ChainTally:
+    """The shipped Tally library, deployed once; calling this object asks it for verdicts."""
+
+    def __init__(self, anvil: Anvil) -> None:
+        """Deploy on `anvil`, which must be running."""
+        self._anvil = anvil
+        code = artifact("Tally").initcode({})
+        sent = {
+            "from": anvil.accounts[0].address,
+            "data": "0x" + code.hex(),
+            "gas": hex(10_000_000),
+        }
+        receipt = anvil.rpc("eth_getTransactionReceipt", anvil.rpc("eth_sendTransaction", sent))
+        self._address = receipt["contractAddress"]
+
+    def __call__(self, window: Input) -> Output:
+        """Return the contract's verdicts of a window."""
+        values = (
+            [pack_scores(row) for row in window.scores],
+            window.weights,
+            window.keeps,
+            window.seats,
+            window.active_weight,
+            window.author_seat,
+            window.author_weight,
+            window.reputations,
+            window.samples,
+            window.staleness,
+            window.trust_samples,
+            window.reject_below,
+        )
+        data = _SELECTOR + encode([_INPUT], [values])
+        call = {"to": self._address, "data": "0x" + data.hex()}
+        answer = bytes.fromhex(self._anvil.rpc("eth_call", call, "latest")[2:])
+        (found,) = decode([_OUTPUT], answer)
+        consensus, verdicts, shares, keep, agreement, overruled = found
+        return Output(
+            consensus=consensus,
+            verdicts=tuple(Verdict(v) for v in verdicts),
+            shares=shares,
+            keep=keep,
+            agreement=agreement,
+            overruled=overruled,
+        )
