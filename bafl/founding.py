@@ -11,14 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from bafl.chain.deploy import Support, deploy_federation, federation_initcode
+from bafl.chain.abi import interface
+from bafl.chain.deploy import (
+    Deployed,
+    Support,
+    deploy_federation,
+    federation_initcode,
+    find_creation_block,
+)
+from bafl.chain.federation import Federation
+from bafl.chain.logs import LogReader, decode
 from bafl.codec.model import write_model
 from bafl.errors import ContractRefusal, SettingsError
 from bafl.manifest import Manifest, Metric, RuleSpec
 from bafl.settings import FederationSettings
 from bafl.store.cid import cid, root_of
 from bafl.tasks import Task, open_task, state_arrays
-from bafl.types import Genesis, Root, TensorSpec
+from bafl.types import Genesis, Parameters, Root, TensorSpec
 
 if TYPE_CHECKING:
     from bafl.chain.sender import Sender
@@ -52,13 +61,14 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Founded:
-    """A federation on the chain. block: where its log begins."""
+    """A federation on the chain. block: where its log begins. existed: was founded before."""
 
     address: str
     block: int
     manifest: Manifest
     genesis: Genesis
     support: Support
+    existed: bool = False
 
     @property
     def manifest_cid(self) -> str:
@@ -124,15 +134,41 @@ def found(
     tell("deploying the shared contracts, where the chain has none yet")
     shared = support()
     tell("deploying the federation")
-    deployed = deploy_federation(
-        sender,
-        shared,
-        sender.address,
-        drafted.genesis,
-        settings.parameters.resolve(sender.address),
-        salt_of(settings.name),
+    parameters = settings.parameters.resolve(sender.address)
+    salt = salt_of(settings.name)
+    existed = False
+    try:
+        deployed = deploy_federation(
+            sender, shared, sender.address, drafted.genesis, parameters, salt
+        )
+    except ContractRefusal:
+        # The parameters are in order, so the address may be taken: by this very federation?
+        before = _announced(sender, shared, drafted.genesis, parameters)
+        if before is None:
+            raise
+        deployed, existed = before, True
+    return Founded(
+        deployed.address, deployed.block, drafted.manifest, drafted.genesis, shared, existed
     )
-    return Founded(deployed.address, deployed.block, drafted.manifest, drafted.genesis, shared)
+
+
+def _announced(
+    sender: Sender, support: Support, genesis: Genesis, parameters: Parameters
+) -> Deployed | None:
+    """Return the federation that this sender founded through this registry with these settings."""
+    connection = sender.connection
+    abi = interface("FederationRegistry")
+    start = find_creation_block(connection, support.registry)
+    for chunk in LogReader(connection, support.registry).read(start, connection.latest().number):
+        for raw in chunk.logs:
+            event = decode(abi, raw)
+            if event is None or event.arguments.get("deployer") != sender.address:
+                continue
+            federation = Federation(connection, str(event.arguments["federation"]))
+            same = (sender.address, genesis, parameters)
+            if (federation.owner, federation.genesis, federation.parameters) == same:
+                return Deployed(federation.address, raw.block)
+    return None
 
 
 def check_parameters(settings: FederationSettings, drafted: Draft, sender: Sender) -> None:

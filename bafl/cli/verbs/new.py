@@ -46,17 +46,19 @@ def command(session: Session, file: Path) -> None:
             founded = founding.found(settings, drafted, sender, store, lambda: _support(session))
         except SettingsError as error:
             raise SettingsError(f"{file.name}: {error}") from None
-    if settings.fund:
+    fund = 0 if founded.existed else settings.fund
+    if fund:
         from bafl.chain import calls
 
         funder = session.sender_to(founded.address)
-        funder.send(calls.fund(settings.fund))
+        funder.send(calls.fund(fund))
     spent = balance - session.connection.balance(sender.address)
-    out.line(f'Founded "{settings.name}" at {founded.address} (block {founded.block}).')
+    done = "Founded before:" if founded.existed else "Founded"
+    out.line(f'{done} "{settings.name}" at {founded.address} (block {founded.block}).')
     out.line(
         f"  {drafted.manifest.parameters:,} parameters, {founded.manifest.metric.name}; manifest "
         f"{founded.manifest_cid}; cost {units.format_money(spent)}"
-        + (f", of which {units.format_money(settings.fund)} fund the pool" if settings.fund else "")
+        + (f", of which {units.format_money(fund)} fund the pool" if fund else "")
     )
     out.line("Those who join put into their node file:")
     out.line(f'  federation = "{founded.address}"')
@@ -71,7 +73,8 @@ def command(session: Session, file: Path) -> None:
             "genesis": founded.manifest.genesis,
             "parameters": drafted.manifest.parameters,
             "spentWei": str(spent),
-            "fundWei": str(settings.fund),
+            "fundWei": str(fund),
+            "existed": founded.existed,
             "support": {
                 "tally": founded.support.tally,
                 "lens": founded.support.lens,
