@@ -164,7 +164,7 @@ def _known() -> Mapping[bytes, Mapping[str, Any]]:
 _SENTENCES = {
     "StakeBelowMinimum": "a stake of {given:ether} is below the minimum of {minimum:ether}; "
     "add to it (top up)",
-    "StakeTooLarge": "a stake of {given:ether} is above the most that counts, {maximum:ether}",
+    "AmountTooLarge": "{given:ether} is more than can be kept, {maximum:ether}",
     "WrongAmount": "{sent:ether} came along where {expected:ether} was expected",
     "BaseTooStale": "base version {base} is too old; train on version {oldest} or newer",
     "BaseNotFinal": "base version {base} is not final; the latest is {latest}",
@@ -190,6 +190,8 @@ _SENTENCES = {
     "IsPaused": "the owner has paused new submissions",
     "IsClosed": "this federation is closed: it takes nothing new",
     "WindowsInFlight": "windows {judgingWindow} to {openWindow} have not ended yet",
+    "NotJudgedNow": "window {window} is not the one being judged ({judged}); look again",
+    "WrongScoresLength": "{given} bytes of scores where {expected} were expected",
     "WrongPhase": "window {window} is in phase {current:phase}, and this needs {needed:phase}",
     "TooEarly": "too early: not before {notBefore:time}",
     "TooLate": "too late: the deadline was {deadline:time}",

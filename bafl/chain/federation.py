@@ -12,11 +12,11 @@ from bafl.chain.sender import Sender
 from bafl.errors import ChainError, ContractRefusal
 from bafl.types import (
     NO_SEAT,
+    RAW,
     Genesis,
     Head,
     Parameters,
     Participant,
-    Phase,
     Root,
     Verdict,
     View,
@@ -40,7 +40,6 @@ class Update:
 
     id: int
     root: Root
-    phase: Phase
     verdict: Verdict
     share_ppm: int
 
@@ -139,12 +138,10 @@ class Federation:
 
     def update(self, update_id: int) -> Update:
         """An update while it is in the ring. Raises ContractRefusal (UpdateForgotten) after."""
-        values = self._one("update", update_id)
-        id_, digest, codec, phase, verdict, share = values
-        rest = struct(_Judged, (phase, verdict, share), f"update {update_id}")
-        if id_ != update_id:
-            raise ChainError(f"asked for update {update_id}, given {id_}")
-        return Update(id_, _root(digest, codec), rest.phase, rest.verdict, rest.share_ppm)
+        raw = struct(_Update, self._one("update", update_id), f"update {update_id}")
+        if raw.id != update_id:
+            raise ChainError(f"asked for update {update_id}, given {raw.id}")
+        return Update(raw.id, _root(raw.digest, raw.codec), raw.verdict, raw.share_ppm)
 
     def model_root(self, version: int) -> Root:
         """The root of a final version's model. Raises ContractRefusal (NoSuchVersion)."""
@@ -199,10 +196,19 @@ class Federation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
-    phase: Phase
+class _Update:
+    id: int
+    digest: bytes
+    codec: int
     verdict: Verdict
     share_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Genesis:
+    manifest: bytes
+    model: bytes
+    codec: int
 
 
 def _root(digest: bytes, codec: int) -> Root:
@@ -213,8 +219,8 @@ def _root(digest: bytes, codec: int) -> Root:
 
 
 def _genesis(values: Any) -> Genesis:
-    manifest, model, codec = values
-    return Genesis(_root(manifest, 0x55), _root(model, codec))
+    raw = struct(_Genesis, values, "genesis")
+    return Genesis(_root(raw.manifest, RAW), _root(raw.model, raw.codec))
 
 
 # --- what no contract of ours says, whatever the RPC claims ---

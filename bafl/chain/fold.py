@@ -26,7 +26,7 @@ from bafl.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from bafl.chain.logs import Event
     from bafl.chain.records import Jailing, Member, Reputation, Reward, Slash
@@ -45,6 +45,7 @@ class History:
 
     def __init__(self, genesis: Root) -> None:
         self.block = 0
+        self.created = False
         self.genesis = genesis
         self.paused = False
         self.closed = False
@@ -178,6 +179,8 @@ class History:
     def apply(self, event: Event) -> None:
         """Fold one event in. Raises Inconsistent where events before it are missing."""
         name = "_on_" + _WORD.sub("_", event.name).lower()
+        if not self.created and event.name != "FederationCreated":
+            raise Inconsistent(f"{event.name} before FederationCreated: the RPC's log has a gap")
         for part in (self, self._people):
             fold = getattr(part, name, None)
             if fold is not None:
@@ -185,6 +188,7 @@ class History:
         self.block = event.block
 
     def _on_federation_created(self, event: Event, a: Mapping[str, Any]) -> None:
+        self.created = True
         if a["model"] != self.genesis.digest:
             raise ChainError("the log's genesis model is not the contract's")
         self._versions = (replace(self._versions[0], block=event.block),)
@@ -229,7 +233,10 @@ class History:
             weights=tuple(a["weights"]),
             block=event.block,
         )
-        if turn.window not in self._sealed or turn.base_version != len(self._versions) - 1:
+        gap = any(who not in self._people.members for who in turn.validators) or any(
+            window not in self._settled for window in self._turns
+        )
+        if gap or turn.window not in self._sealed or turn.base_version != len(self._versions) - 1:
             raise Inconsistent(f"window {turn.window}'s turn: the RPC's log has a gap before it")
         if not len(turn.validators) == len(turn.weights) == turn.active.bit_count():
             raise ChainError(
@@ -262,12 +269,15 @@ class History:
         n, revealed = len(self.updates(window)), len(self.reveals(window))
         self._fits(window, n, tallied.consensus_bps, tallied.verdicts, tallied.shares_ppm)
         self._fits(window, revealed, tallied.agreement_ppm)
+        self._quorum(window, self.reveals(window), "tallied")
         if sum(tallied.shares_ppm) > PPM:
             raise ChainError(f"window {window}: shares of more than one in all")
         self._tallied[window] = tallied
 
     def _on_model_attested(self, event: Event, a: Mapping[str, Any]) -> None:
         window = self._judged(a)
+        if window not in self._tallied:
+            raise Inconsistent(f"window {window}'s attestation: the RPC's log has no tally")
         attestation = Attestation(window, a["validator"], a["rootDigest"], a["metric"], event.block)
         self._attestations[window] = (*self.attestations(window), attestation)
 
@@ -278,7 +288,10 @@ class History:
                 f"version {version} comes after version {len(self._versions) - 1}: the RPC's log "
                 "has a gap"
             )
-        root = _root(a["rootDigest"], self.genesis.codec, f"version {version}")
+        digest = a["rootDigest"]
+        voters = [vote.validator for vote in self.attestations(window) if vote.digest == digest]
+        self._quorum(window, voters, f"final as version {version}")
+        root = _root(digest, self.genesis.codec, f"version {version}")
         self._versions = (*self._versions, VersionRecord(version, window, root, event.block))
         self._version_of[window] = version
 
@@ -327,6 +340,16 @@ class History:
         if window not in self._turns or window in self._settled:
             raise Inconsistent(f"window {window} is not being judged: the RPC's log has a gap")
         return window
+
+    def _quorum(self, window: int, who: Iterable[str], what: str) -> None:
+        turn = self._turns[window]
+        weights = dict(zip(turn.validators, turn.weights, strict=True))
+        for_it = sum(weights.get(each, 0) for each in who)
+        if 3 * for_it < 2 * sum(turn.weights):
+            raise Inconsistent(
+                f"window {window} is {what}, with {for_it} of a weight of {sum(turn.weights)} in "
+                "the RPC's log: less than two thirds"
+            )
 
     def _fits(self, window: int, length: int, *lists: tuple[Any, ...]) -> None:
         if any(len(each) != length for each in lists):

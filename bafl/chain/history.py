@@ -70,6 +70,7 @@ class HistoryFile:
         self._confirmed = History(federation.genesis.model)
         self._history = self._confirmed
         self._seen: bytes | None = None
+        self._unsure = False
         try:
             self._fold(self._confirmed, self._stored())
         except ChainError as error:
@@ -97,12 +98,14 @@ class HistoryFile:
                     if attempt == ATTEMPTS - 1:
                         raise
                     log.info("%s; reading again", error)
-                    time.sleep(0.05 * 4**attempt)
+                    time.sleep(0.05 * 2**attempt)
             raise AssertionError
 
     # --- reading ---
 
     def _sync(self) -> History:
+        if self._unsure:
+            self._refold()
         connection = self.federation.connection
         head = connection.latest()
         if head.hash == self._seen:
@@ -111,6 +114,8 @@ class HistoryFile:
             return self._history
         keep_to = head.number - self.confirmations
         tail: list[RawLog] = []
+        # Until all is folded and kept: what fails in between leaves a half-folded history.
+        self._unsure = True
         for chunk in self._reader.read(self._next(), head.number):
             old = [entry for entry in chunk.logs if entry.block <= keep_to]
             tail += chunk.logs[len(old) :]
@@ -130,7 +135,7 @@ class HistoryFile:
             history = self._confirmed.copy()
             self._fold(history, tail)
         history.block = head.number
-        self._history, self._seen = history, head.hash
+        self._history, self._seen, self._unsure = history, head.hash, False
         return history
 
     def _settle_cursor(self, head: Block) -> bool:
@@ -259,7 +264,7 @@ class HistoryFile:
     def _refold(self) -> None:
         self._confirmed = History(self.federation.genesis.model)
         self._fold(self._confirmed, self._stored())
-        self._history, self._seen = self._confirmed, None
+        self._history, self._seen, self._unsure = self._confirmed, None, False
 
 
 __all__ = ["History", "HistoryFile"]

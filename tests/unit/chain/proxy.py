@@ -28,7 +28,7 @@ class Raw:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-Rule = Callable[[Json, Forward], "Json | Raw"]
+Rule = Callable[[Json, Forward], Json | Raw]
 
 
 class Proxy:

@@ -31,7 +31,7 @@ DOMAIN = calls.SigningDomain("BAFL Federation", "1", 31337, CONTRACT)
 scores = st.lists(st.integers(-(2**15), 2**15 - 1), max_size=16)
 
 
-def arguments(vector: dict[str, Any]) -> tuple[Any, ...]:
+def arguments(vector: dict[str, Any]) -> tuple[int, str, int, int, str]:
     return (
         int(vector["chainId"]),
         vector["federation"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -107,7 +108,9 @@ def test_a_dripping_server_times_out() -> None:
 def test_a_read_waits_for_an_rpc_that_comes_back_and_says_so(anvil: Anvil) -> None:
     waits: list[Exception] = []
     with Proxy(anvil.url) as proxy:
-        failures = iter([Drop(), Raw(b"", status=503), Raw(b"busy", status=429), Drop()])
+        failures: Iterator[Drop | Raw] = iter(
+            [Drop(), Raw(b"", status=503), Raw(b"busy", status=429), Drop()]
+        )
 
         def rule(request: Json, forward: Forward) -> Json | Raw:
             failure = next(failures, None)

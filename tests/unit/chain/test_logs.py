@@ -21,7 +21,7 @@ from bafl.chain.sender import Sender
 from bafl.devnet import Anvil
 from bafl.errors import ChainError
 from tests.unit.chain.conftest import Probe
-from tests.unit.chain.proxy import Forward, Json, Proxy, error, only, result
+from tests.unit.chain.proxy import Forward, Json, Proxy, Rule, error, only, result
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -45,7 +45,7 @@ def span(request: Json) -> int:
     return int(query["toBlock"], 16) - int(query["fromBlock"], 16) + 1
 
 
-def edited(edit: Callable[[list[Json]], Any]) -> Callable[[Json, Forward], Json]:
+def edited(edit: Callable[[list[Json]], Any]) -> Rule:
     """A rule that changes the list of logs."""
 
     def rule(request: Json, forward: Forward) -> Json:

@@ -1,0 +1,550 @@
+"""A federation's whole life through `bafl.chain`: on a real chain, with an RPC that misbehaves."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bafl.chain import calls, errors
+from bafl.chain.abi import interface
+from bafl.chain.connection import Connection
+from bafl.chain.deploy import deploy_federation, deploy_support, find_creation_block
+from bafl.chain.federation import Federation
+from bafl.chain.history import HistoryFile
+from bafl.chain.logs import LogReader, decode
+from bafl.chain.sender import Sender
+from bafl.devnet import Anvil
+from bafl.errors import ChainError, ContractRefusal, UsageError
+from bafl.types import RAW, Encoding, Phase, Role, Root, Verdict
+from tests.e2e.chain_life import BOTH, ETHER, GENESIS, Life, digest, found, funded, parameters
+from tests.unit.chain.proxy import Forward, Json, Proxy, Rule, error, only, result
+
+GOOD = (300, 200, 100)
+MIXED = (300, 200, -9000)
+
+
+@pytest.fixture
+def connection(own_anvil: Anvil) -> Iterator[Connection]:
+    with Connection(own_anvil.url, patience_s=5) as opened:
+        yield opened
+
+
+@pytest.fixture
+def life(own_anvil: Anvil, connection: Connection) -> Life:
+    life = found(own_anvil, connection)
+    life.owner.send(calls.fund(10 * ETHER))
+    life.join(4)
+    return life
+
+
+@pytest.fixture
+def file(life: Life) -> Iterator[HistoryFile]:
+    opened = HistoryFile(life.federation)
+    yield opened
+    opened.close()
+
+
+# --- a life ---
+
+
+def test_the_log_tells_the_same_as_the_views(life: Life, file: HistoryFile) -> None:
+    life.window(GOOD)
+    rejecting = life.window(MIXED, keep=2)
+    federation, history = life.federation, file.sync()
+    view = federation.view(life.people[2].address)
+
+    assert view.head.version == len(history.versions) - 1 == 2
+    for version in history.versions:
+        assert federation.model_root(version.version) == version.root
+    assert [version.window for version in history.versions] == [0, 1, 2]
+    assert history.versions[0].block == life.deployed.block
+    assert history.versions[2].root.codec == GENESIS.model.codec
+
+    tallied = history.tallied(rejecting)
+    assert tallied is not None
+    for record in history.updates(rejecting):
+        update = federation.update(record.id)
+        assert update.root == record.root
+        assert update.verdict == tallied.verdicts[record.index]
+        assert update.share_ppm == tallied.shares_ppm[record.index]
+    assert history.authors(rejecting) == tuple(p.address for p in life.people[:3])
+    assert tallied.verdicts == (Verdict.PAID, Verdict.PAID, Verdict.REJECTED)
+    assert history.ended(rejecting)
+    assert not history.ended(rejecting + 1)
+    assert history.version_of(rejecting) == 2
+    assert history.window_of_version(2) == rejecting
+    assert history.voided(rejecting) is None
+
+    turn = history.turn(rejecting)
+    assert turn is not None
+    assert turn.base_version == 1
+    assert turn.validators == tuple(p.address for p in life.people)
+    for person in life.people:
+        assert history.reveals(rejecting)[person.address] == (MIXED, 2)
+        assert person.address in history.commitments(rejecting)
+    assert {a.digest for a in history.attestations(rejecting)} == {digest("model", rejecting)}
+
+    for person in life.people:
+        participant = federation.participant(person.address)
+        member = history.participants[person.address]
+        assert member.stake_wei == participant.stake_wei
+        assert member.roles == participant.roles == BOTH
+        assert member.seat == participant.seat
+        assert member.profile == participant.profile == digest("profile", person.address)
+        reputation = history.reputations[person.address]
+        assert reputation.trainer == participant.trainer_reputation
+        assert reputation.validator == participant.validator_reputation
+        earned = sum(reward.wei for reward in history.rewards(person.address))
+        assert earned == participant.credit_wei
+    assert sum(r.as_trainer_wei for r in history.rewards(life.people[0].address)) > 0
+    assert history.funded_wei == 10 * ETHER
+
+
+def test_a_view_is_what_the_single_views_say(life: Life, file: HistoryFile) -> None:
+    life.submit(life.people[:3], 0)
+    life.commit({life.people[0].address: GOOD}, 3)
+    view = life.federation.view(life.people[0].address)
+    head = life.connection.latest()
+    assert (view.block, view.block_time_s) == (head.number, head.time_s)
+    assert view.head == life.federation.head()
+    assert view.judging == life.federation.window(1)
+    assert view.open == life.federation.window(2)
+    assert view.participant == life.federation.participant(life.people[0].address)
+    assert view.model_digest == GENESIS.model.digest
+    assert view.commitment == life.federation.commitment_of(view.participant.seat)
+    assert view.judging.phase == Phase.COMMIT
+    assert view.judging.committed == 1 << view.participant.seat
+    assert life.federation.view(life.people[0].address, block=view.block) == view
+
+    seated = life.federation.validators()
+    assert [each.address for each in seated] == [p.address for p in life.people]
+    assert all(each.active for each in seated)
+    weights = life.federation.weights()
+    assert len(set(weights.values())) == 1
+    assert set(weights) == {each.participant.seat for each in seated}
+    assert [life.federation.seat_of(seat) for seat in weights] == [s.address for s in seated]
+
+
+def test_constants_are_those_deployed(life: Life) -> None:
+    federation = life.federation
+    assert federation.parameters == parameters(life.owner.address)
+    assert federation.genesis == GENESIS
+    assert federation.owner == life.owner.address
+    assert federation.lens_address == life.support.lens
+    assert federation.invitation_epoch() == 0
+    assert federation.manifest_cid().startswith("bafkrei")
+    assert federation.model_cid(0).startswith("bafybei")
+
+
+def test_rewards_can_be_claimed_and_stake_taken_back(life: Life, file: HistoryFile) -> None:
+    life.window(GOOD)
+    person = life.people[0]
+    credit = life.federation.participant(person.address).credit_wei
+    before = life.connection.balance(person.address)
+    receipt = person.send(calls.claim())
+    assert life.connection.balance(person.address) == before + credit - receipt.fee_wei
+    person.send(calls.request_exit())
+    with pytest.raises(errors.StillBonded, match="the stake is bonded until 20"):
+        person.send(calls.withdraw())
+    life.anvil.advance(3601)
+    person.send(calls.withdraw())
+    member = file.sync().participants[person.address]
+    assert member.left
+    assert member.stake_wei == 0
+    assert member.claimed_wei == credit > 0
+
+
+def test_a_validator_that_breaks_its_word_is_slashed_and_so_recorded(
+    life: Life, file: HistoryFile
+) -> None:
+    life.submit(life.people[:3], 0)
+    scores = {person.address: GOOD for person in life.people}
+    life.commit(scores, 3)
+    silent = life.people[3].address
+    life.reveal({who: given for who, given in scores.items() if who != silent}, 3)
+    life.anvil.advance(61)
+    life.tally()
+    life.attest(digest("model", 1))
+    history = file.sync()
+    (slash,) = history.slashes
+    assert (slash.participant, slash.window) == (silent, 1)
+    assert slash.amount_wei == ETHER // 50
+    stake = life.federation.participant(silent).stake_wei
+    assert history.participants[silent].stake_wei == stake == 2 * ETHER - slash.amount_wei
+
+
+def test_the_gas_of_a_call_suffices_when_it_turns_out_to_be_the_last(life: Life) -> None:
+    """Three submissions are signed on the same state; whichever comes last begins the turn."""
+    life.connection.request("evm_setAutomine", [False])
+    signed = [
+        person.sign(calls.submit_update(0, Root(digest(i), RAW), Encoding.INT8, 1))
+        for i, person in enumerate(life.people[:3])
+    ]
+    for person, each in zip(life.people, signed, strict=False):
+        person.broadcast(each)
+    life.anvil.mine()
+    for person, each in zip(life.people, signed, strict=False):
+        assert person.wait(each, deadline_s=time.time() + 60).ok
+    assert life.judging().phase == Phase.COMMIT
+
+
+# --- what is refused ---
+
+
+def submission(base: int) -> calls.Call:
+    return calls.submit_update(base, Root(digest("x"), RAW), Encoding.INT8, 1)
+
+
+def test_refusals_are_typed_and_say_what_to_do(life: Life) -> None:
+    stranger = life.federation.sender(funded(life.anvil))
+    person = life.people[0]
+    with pytest.raises(errors.NotTrainer, match="is not a trainer"):
+        stranger.sign(submission(0))
+    with pytest.raises(errors.BaseNotFinal, match="the latest is 0"):
+        person.sign(submission(1))
+    person.send(submission(0))
+    with pytest.raises(errors.BaseNotNewer, match="wait for a newer one"):
+        person.sign(submission(0))
+    with pytest.raises(errors.StakeBelowMinimum, match=r"a stake of 0\.5 ether is below.* 1 ether"):
+        stranger.sign(calls.join(Role.TRAINER, ETHER // 2))
+    with pytest.raises(errors.AlreadyParticipant):
+        person.sign(calls.join(Role.TRAINER, ETHER))
+    with pytest.raises(errors.NotOwner):
+        person.sign(calls.pause())
+    with pytest.raises(errors.TooEarly, match=r"not before 20\d\d-.* UTC"):
+        person.sign(calls.seal())
+    with pytest.raises(errors.NotJudgedNow, match="window 1 is not the one being judged"):
+        person.sign(calls.tally(1, []))
+    life.submit(life.people[1:3], 0)
+    with pytest.raises(errors.WrongPhase, match="is in phase commit, and this needs attest"):
+        life.attest(digest("model"))
+    with pytest.raises(errors.NoSuchVersion):
+        life.federation.model_root(5)
+
+
+def test_a_reveal_of_other_scores_is_refused(life: Life) -> None:
+    life.submit(life.people[:3], 0)
+    life.commit({person.address: GOOD for person in life.people}, 3)
+    with pytest.raises(errors.CommitmentMismatch, match="do not hash to the commitment"):
+        life.reveal({life.people[0].address: MIXED}, 3)
+    life.reveal({life.people[0].address: GOOD}, 3)
+
+
+def test_an_invitation_opens_a_closed_door_once(own_anvil: Anvil, connection: Connection) -> None:
+    life = found(own_anvil, connection, open=False)
+    guest = life.federation.sender(funded(own_anvil))
+    with pytest.raises(errors.InvitationRequired, match="ask its owner"):
+        guest.sign(calls.join(BOTH, ETHER))
+    domain = life.federation.signing_domain()
+    terms: dict[str, Any] = {"nonce": 7, "deadline_s": 2**40, "epoch": 0}
+    forged = calls.invitation(guest.account, domain, guest.address, BOTH, **terms)
+    with pytest.raises(errors.InvitationInvalid):
+        guest.sign(calls.join_by_invitation(forged, ETHER))
+    given = calls.invitation(life.owner.account, domain, guest.address, BOTH, **terms)
+    assert calls.invitation_signer(domain, given) == life.federation.owner
+    with pytest.raises(errors.InvitationInvalid):
+        guest.sign(calls.join_by_invitation(replace(given, roles=Role.TRAINER), ETHER))
+    guest.send(calls.join_by_invitation(given, ETHER))
+    assert life.federation.participant(guest.address).roles == BOTH
+    life.owner.send(calls.bump_invitation_epoch())
+    other = life.federation.sender(funded(own_anvil))
+    late = calls.invitation(life.owner.account, domain, other.address, BOTH, **terms)
+    with pytest.raises(ContractRefusal) as caught:
+        other.sign(calls.join_by_invitation(late, ETHER))
+    assert caught.value.name in ("InvitationUsed", "InvitationInvalid")
+    assert life.federation.invitation_epoch() == 1
+
+
+def test_parameters_out_of_range_are_named(own_anvil: Anvil, connection: Connection) -> None:
+    owner = Sender(connection, funded(own_anvil))
+    support = deploy_support(owner)
+    wrong = parameters(owner.address, window_size=17)
+    with pytest.raises(errors.ParameterOutOfRange, match="windowSize is 17, and has to be"):
+        deploy_federation(owner, support, owner.address, GENESIS, wrong, bytes(32))
+    misfit = replace(wrong, window_size=3000)
+    with pytest.raises(UsageError, match="does not take"):
+        deploy_federation(owner, support, owner.address, GENESIS, misfit, bytes(32))
+
+
+# --- deploying and finding ---
+
+
+def test_supporting_contracts_are_reused_and_checked(life: Life) -> None:
+    assert deploy_support(life.owner, life.support) == life.support
+    gone = replace(life.support, lens=funded(life.anvil).address)
+    with pytest.raises(ChainError, match="no contract is there"):
+        deploy_support(life.owner, gone)
+
+
+def test_the_same_deployment_happens_once(life: Life) -> None:
+    arguments = (life.owner.address, GENESIS, parameters(life.owner.address))
+    with pytest.raises(ContractRefusal):
+        deploy_federation(life.owner, life.support, *arguments, bytes(32))
+    other = deploy_federation(life.owner, life.support, *arguments, b"\x01" * 32)
+    assert other.address != life.federation.address
+    Federation(life.connection, other.address)
+
+
+def test_the_creation_block_is_found(life: Life) -> None:
+    life.anvil.mine(100)
+    assert find_creation_block(life.connection, life.federation.address) == life.deployed.block
+    with pytest.raises(ChainError, match="no contract at"):
+        find_creation_block(life.connection, funded(life.anvil).address)
+
+
+def test_pruned_state_costs_a_longer_log_and_nothing_else(life: Life) -> None:
+    life.anvil.mine(100)
+    with Proxy(life.anvil.url) as proxy:
+
+        def pruned(request: Json, forward: Forward) -> Json:
+            asked = request["params"][1]
+            if asked != "latest" and int(asked, 16) < 60:
+                return error(request, -32000, "missing trie node")
+            return forward()
+
+        proxy.rule = only("eth_getCode", pruned)
+        with Connection(proxy.url) as connection:
+            start = find_creation_block(connection, life.federation.address)
+            assert start <= life.deployed.block
+            file = HistoryFile(Federation(connection, life.federation.address))
+            assert len(file.sync().participants) == 4
+            file.close()
+
+
+def test_what_is_no_federation_is_said_to_be_none(life: Life) -> None:
+    with pytest.raises(ChainError, match=r"no contract at .* on chain 31337"):
+        Federation(life.connection, life.people[0].address)
+    for address in (life.support.lens, life.support.registry, life.support.tally):
+        with pytest.raises(ChainError, match="is not a BAFL federation"):
+            Federation(life.connection, address)
+    with pytest.raises(UsageError, match="is not an address"):
+        Federation(life.connection, "0x1234")
+
+
+# --- the history under bad conditions ---
+
+
+def test_a_sync_without_news_is_one_request(life: Life) -> None:
+    with Proxy(life.anvil.url) as proxy, Connection(proxy.url) as connection:
+        file = HistoryFile(Federation(connection, life.federation.address))
+        first = file.sync()
+        proxy.requests.clear()
+        assert file.sync() is first
+        assert proxy.methods() == ["eth_getBlockByNumber"]
+        file.close()
+
+
+def test_a_file_spares_reading_it_all_again(life: Life, tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+    first = HistoryFile(life.federation, path)
+    life.window(GOOD)
+    told = first.sync()
+    first.close()
+    with Proxy(life.anvil.url) as proxy, Connection(proxy.url) as connection:
+        second = HistoryFile(Federation(connection, life.federation.address), path)
+        again = second.sync()
+        asked = [r["params"][0] for r in proxy.requests if r["method"] == "eth_getLogs"]
+        second.close()
+    assert asked == []
+    assert same(again, told)
+
+
+def same(left: object, right: object) -> bool:
+    def state(value: Any) -> Any:
+        return {k: state(v) if hasattr(v, "members") else v for k, v in vars(value).items()}
+
+    return bool(state(left) == state(right))
+
+
+@pytest.mark.parametrize("confirmations", [0, 3, 10_000])
+def test_histories_are_the_same_however_they_are_read(
+    life: Life, tmp_path: Path, confirmations: int
+) -> None:
+    """At each step: followed from the start, and read whole."""
+    path = tmp_path / "history.sqlite"
+    followed = HistoryFile(life.federation, path, confirmations=confirmations)
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps, followed
+        whole = HistoryFile(life.federation)
+        assert same(followed.sync(), whole.sync())
+        whole.close()
+        steps += 1
+        if steps % 5 == 0:
+            followed.close()
+            followed = HistoryFile(life.federation, path, confirmations=confirmations)
+
+    life.after_each = step
+    life.window(GOOD)
+    assert steps > 10
+    followed.close()
+
+
+def test_a_history_of_another_federation_is_not_mixed_in(life: Life, tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+    HistoryFile(life.federation, path).close()
+    other = deploy_federation(
+        life.owner,
+        life.support,
+        life.owner.address,
+        GENESIS,
+        parameters(life.owner.address),
+        b"\x05" * 32,
+    )
+    with pytest.raises(UsageError, match="holds the history of federation 0x"):
+        HistoryFile(Federation(life.connection, other.address), path)
+
+
+@pytest.mark.parametrize("damage", ["junk", "rows"])
+def test_a_damaged_file_is_begun_anew(life: Life, tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "history.sqlite"
+    first = HistoryFile(life.federation, path)
+    told = first.sync()
+    first.close()
+    if damage == "junk":
+        path.write_bytes(b"this is no database" * 1000)
+    else:
+        with sqlite3.connect(path) as database:
+            database.execute("UPDATE logs SET data = x'00' WHERE length(data) > 64")
+        database.close()
+    second = HistoryFile(life.federation, path)
+    assert same(second.sync(), told)
+    second.close()
+
+
+def test_a_reorg_is_followed(life: Life, tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+    file = HistoryFile(life.federation, path)
+    before = str(life.connection.request("evm_snapshot", []))
+    life.submit(life.people[:2], 0)
+    assert len(file.sync().updates(1)) == 2
+    assert life.connection.request("evm_revert", [before]) is True
+    life.anvil.mine(1)
+    life.submit(life.people[2:3], 0)
+    life.anvil.mine(3)
+    (record,) = file.sync().updates(1)
+    assert record.participant == life.people[2].address
+    file.close()
+    reopened = HistoryFile(life.federation, path)
+    assert reopened.sync().updates(1) == (record,)
+    reopened.close()
+
+
+def test_a_reorg_while_the_node_was_off_is_followed(life: Life, tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+    before = str(life.connection.request("evm_snapshot", []))
+    life.submit(life.people[:2], 0)
+    file = HistoryFile(life.federation, path)
+    file.sync()
+    file.close()
+    assert life.connection.request("evm_revert", [before]) is True
+    life.anvil.mine(5)
+    file = HistoryFile(life.federation, path)
+    history = file.sync()
+    assert history.updates(1) == ()
+    assert len(history.participants) == 4
+    file.close()
+
+
+def test_an_rpc_that_lags_behind_itself_takes_nothing_back(life: Life) -> None:
+    with Proxy(life.anvil.url) as proxy, Connection(proxy.url) as connection:
+        file = HistoryFile(Federation(connection, life.federation.address))
+        life.anvil.mine(3)
+        told = file.sync()
+        old = connection.latest().number - 2
+
+        def lagging(request: Json, forward: Forward) -> Json:
+            if request["params"][0] == "latest":
+                request["params"][0] = hex(old)
+            elif int(request["params"][0], 16) > old:
+                return result(request, None)
+            return forward()
+
+        proxy.rule = only("eth_getBlockByNumber", lagging)
+        assert file.sync() is told
+        proxy.rule = None
+        assert same(file.sync(), told)
+        file.close()
+
+
+HARMLESS = {"ScoresCommitted", "ModelAttested", "Joined", "SeatTaken", "Funded"}
+"""What may be missing unnoticed: no version, verdict or share depends on it. (A missing attestation
+is noticed where the quorum needs it.)"""
+
+
+def test_a_log_that_the_rpc_leaves_out_is_missed(life: Life) -> None:
+    """Whichever it is of those that matter, and an honest answer mends it."""
+    life.window(GOOD)
+    life.submit(life.people[:3], 1)
+    whole = HistoryFile(life.federation)
+    told = whole.sync()
+    whole.close()
+    with Proxy(life.anvil.url) as proxy, Connection(proxy.url) as connection:
+        federation = Federation(connection, life.federation.address)
+        reader = LogReader(connection, federation.address)
+        (chunk,) = reader.read(life.deployed.block, connection.latest().number)
+        unnoticed = set()
+        for out, raw in enumerate(chunk.logs[:-1]):
+            proxy.rule = drop(out, proxy)
+            through = HistoryFile(federation, start_block=life.deployed.block)
+            assert same(through.sync(), told) == (proxy.rule is None)
+            if proxy.rule is not None:
+                event = decode(interface("Federation"), raw)
+                assert event is not None
+                unnoticed.add(event.name)
+            through.close()
+    assert unnoticed <= HARMLESS
+
+
+def drop(position: int, proxy: Proxy) -> Rule:
+    """Leave one log out; honest from the second reading on."""
+    readings = 0
+
+    def rule(request: Json, forward: Forward) -> Json:
+        nonlocal readings
+        readings += 1
+        logs = forward()["result"]
+        if readings == 1:
+            del logs[position]
+        else:
+            proxy.rule = None
+        return result(request, logs)
+
+    return only("eth_getLogs", rule)
+
+
+def test_a_gap_that_was_kept_is_mended(life: Life, tmp_path: Path) -> None:
+    """The RPC leaves out the newest log; its absence shows only when the next one comes."""
+    path = tmp_path / "history.sqlite"
+    life.submit(life.people[:1], 0)
+    with Proxy(life.anvil.url) as proxy, Connection(proxy.url) as connection:
+        file = HistoryFile(Federation(connection, life.federation.address), path)
+        proxy.rule = only("eth_getLogs", lambda r, forward: result(r, forward()["result"][:-1]))
+        assert file.sync().updates(1) == ()
+        proxy.rule = None
+        life.submit(life.people[1:2], 0)
+        assert [r.index for r in file.sync().updates(1)] == [0, 1]
+        file.close()
+
+
+def test_a_chain_begun_anew_at_the_same_url_is_noticed(
+    own_anvil: Anvil, connection: Connection, tmp_path: Path
+) -> None:
+    """A devnet without state: the same addresses, another history."""
+    path = tmp_path / "history.sqlite"
+    life = found(own_anvil, connection)
+    life.join(2)
+    file = HistoryFile(life.federation, path)
+    assert len(file.sync().participants) == 2
+    connection.request("anvil_reset", [])
+    with pytest.raises(ChainError):
+        Federation(connection, life.federation.address)
+    assert len(file.sync().participants) == 0
+    file.close()
