@@ -77,4 +77,8 @@ def command(session: Session) -> None:
             f"{report.replayable_from} on everything can: ask for the missing payloads where "
             "somebody keeps them"
         )
-    out.line(f"All {total} versions were recomputed to the recorded bytes.")
+    if total:
+        versions = "The only version was" if total == 1 else f"All {total} versions were"
+        out.line(f"{versions} recomputed to the recorded bytes.")
+    else:
+        out.line("There is nothing to audit: the genesis model is the latest version.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from bafl.node import Node, NodeOptions
 
 PATIENCE_S = 60.0
+
+log = logging.getLogger("bafl.node")
 
 
 @click.command("run", cls=Verb, example="bafl run --config node.toml")
@@ -53,6 +56,13 @@ def command(session: Session, task: dict[str, Any], verbose: bool) -> None:
         manifest=session.manifest,
         home=session.home,
         options=_options(session, participant.roles),
+    )
+    log.info(
+        "task %s with %d training samples; %s; home %s",
+        session.manifest.task,
+        node.work.task.samples,
+        session.own_store.describe(),
+        session.home,
     )
     asyncio.run(_until_stopped(node))
 

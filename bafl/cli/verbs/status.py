@@ -68,7 +68,8 @@ def _federation(session: Session, seen: Picture, now: float) -> None:
     sealed = units.format_when(head.last_final_sealed_at_s, now)
     version += f", from updates sealed {sealed}" if head.version else ", the genesis model"
     people = f"{head.trainers} trainers, {head.seats.bit_count()} validators seated"
-    rate = units.format_money(parameters.reward_rate_wei * 3600)
+    # A rate was rounded down to wei a second: 1 ether an hour should read as such.
+    rate = units.format_money(round(parameters.reward_rate_wei * 3600, -5))
     rows = [
         *([("task", manifest.task)] if manifest else []),
         ("version", version),
