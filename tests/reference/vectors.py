@@ -69,12 +69,13 @@ def entropy_shares_vectors() -> list[dict[str, Any]]:
         [[0, 0, 0, 1], [1, 2, 3, 4]],
         [[1, 1, 1, 10**9], [1, 1, 1, 1]],
         [[1, 2], [2, 1]],
+        [[90] + [20] * 8 + [10] * 7, [9] + [2] * 8 + [1] * 7],
         [[1, 2, 3, 4, 5], [10**30] * 5, [9, 9, 9, 9, 10]],
         [[10**6] * 15 + [10**6 + 1], [1] * 16],
     ]
     drawn = [
         [[rng.randint(0, 10 ** rng.randint(1, 9)) for _ in range(n)] for _ in range(k)]
-        for n, k in ((rng.randint(1, 16), rng.randint(1, 3)) for _ in range(33))
+        for n, k in ((rng.randint(1, 16), rng.randint(1, 3)) for _ in range(32))
     ]
     return [
         {

@@ -11,10 +11,11 @@ contract EntropySharesTest is Test {
         indicators = new uint256[][](1 + (seed % 3));
         uint256 n = 1 + ((seed >> 8) % 16);
         for (uint256 k = 0; k < indicators.length; ++k) {
-            uint256 spread = (seed >> (16 + 8 * k)) % 128;
+            uint256 scale = 128 + ((seed >> (16 + 8 * k)) % 128);
             indicators[k] = new uint256[](n);
             for (uint256 i = 0; i < n; ++i) {
-                indicators[k][i] = uint256(keccak256(abi.encode(seed, k, i))) >> (128 + spread);
+                uint256 value = uint256(keccak256(abi.encode(seed, k, i)));
+                indicators[k][i] = value >> (scale + (value & 7)); // many small ones, few large
             }
         }
     }
@@ -55,6 +56,23 @@ contract EntropySharesTest is Test {
         }
         uint256[] memory shares = EntropyShares.shares(indicators);
         for (uint256 i = 0; i < n; ++i) vm.assertApproxEqAbs(shares[i], WAD / n, 2);
+    }
+
+    function test_shares_dropWhatIsAboveTwoParts() public pure {
+        uint256[][] memory indicators = new uint256[][](1);
+        indicators[0] = new uint256[](16);
+        // Median 20; the first would get 40 / 270, more than 2 / 16.
+        for (uint256 i = 0; i < 16; ++i)
+            indicators[0][i] =
+                i == 0
+                    ? 90
+                    : i < 9
+                        ? 20
+                        : 10;
+        uint256[] memory shares = EntropyShares.shares(indicators);
+        vm.assertEq(shares[0], WAD / 8);
+        vm.assertEq(shares[1], (WAD * 20) / 270);
+        vm.assertEq(shares[15], (WAD * 10) / 270);
     }
 
     function test_shares_ofNobodyAreNone() public pure {
