@@ -26,7 +26,7 @@ library Tally {
         uint256[] scores; // m; 16 big-endian int16, update 0 in the top 16 bits
         uint256[] weights; // m; voting weights
         uint256[] keeps; // m; how many updates each would keep
-        uint256[] seats; // m; distinct, each its validator's bit in `overruled`
+        uint256[] seats; // m; distinct, below 32, each its validator's bit in `overruled`
         uint256 activeWeight; // voting weight of the whole active set
         uint256[] authorSeat; // n; 255 if the author is not in the active set
         uint256[] authorWeight; // n; 0 if the author is not in the active set
