@@ -85,9 +85,7 @@ def deploy_federation(
     initcode = federation_initcode(support, owner, genesis, parameters)
     call = Call("deploy", (salt, initcode), to=support.registry, contract="FederationRegistry")
     abi = interface("FederationRegistry")
-    foretold = sender.connection.call(
-        support.registry, call.data(), block="pending", sender=sender.address
-    )
+    foretold = sender.connection.call(support.registry, call.data(), sender=sender.address)
     address = checksum(abi.decode("deploy", foretold)[0])
     receipt = sender.send(call)
     if not sender.connection.code(address, receipt.block):

@@ -63,10 +63,6 @@ class FeesTooHigh(ChainError):
     """The network asks for more per gas than the limit set."""
 
 
-class Underpriced(ChainError):
-    """A transaction's fee is too low to be taken now; `Sender.replace` raises it."""
-
-
 class NotMined(ChainError):
     """A transaction that was not on the chain by its deadline; it may still get there."""
 

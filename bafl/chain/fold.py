@@ -233,8 +233,9 @@ class History:
             weights=tuple(a["weights"]),
             block=event.block,
         )
-        gap = any(who not in self._people.members for who in turn.validators) or any(
-            window not in self._settled for window in self._turns
+        last = next(reversed(self._turns), None)
+        gap = any(who not in self._people.members for who in turn.validators) or (
+            last is not None and last not in self._settled
         )
         if gap or turn.window not in self._sealed or turn.base_version != len(self._versions) - 1:
             raise Inconsistent(f"window {turn.window}'s turn: the RPC's log has a gap before it")

@@ -6,7 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from bafl.chain.errors import FeesTooHigh, NonceTaken, NotMined, RpcError, Underpriced
+from bafl.chain.errors import FeesTooHigh, NonceTaken, NotMined, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +36,7 @@ def follow(
     pause = FIRST_POLL_S
     taken = 0
     again = True
+    first = True
     while True:
         attempt, receipt = _mined(sender, attempts)
         if receipt is not None:
@@ -52,6 +53,9 @@ def follow(
                     f"{signed.name}: another transaction of {sender.address} with nonce "
                     f"{signed.nonce} is in its place; is the same key in use elsewhere?"
                 )
+        elif first and not sender.includable(signed):
+            # From an earlier run, perhaps: fees have risen since, so waiting is in vain.
+            _offer_more(sender, attempts, on_replace)
         elif time.monotonic() - moved >= sender.stuck_after_s:
             if again and sender.includable(attempts[-1]):
                 # Dropped by a reorg or a full pool, perhaps: the same again costs nothing.
@@ -61,6 +65,7 @@ def follow(
             again = not again
             moved = time.monotonic()
             pause = FIRST_POLL_S
+        first = False
         left = ends - time.monotonic()
         if left <= 0:
             raise NotMined(
@@ -111,6 +116,6 @@ def _offer_more(
 def _broadcast(sender: Sender, signed: SignedTransaction) -> None:
     try:
         sender.broadcast(signed)
-    except (NonceTaken, Underpriced, RpcError) as error:
+    except (NonceTaken, RpcError) as error:
         # An earlier attempt was mined meanwhile, or waits beside it: the next look will tell.
         log.info("%s: %s", signed.name, error)

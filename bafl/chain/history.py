@@ -59,23 +59,17 @@ class HistoryFile:
         self._interface = interface("Federation")
         self._lock = threading.Lock()
         self._path = path
-        self._database = self._open()
+        self._database, self._confirmed = self._open()
+        self._history = self._confirmed
+        self._seen: bytes | None = None
+        self._unsure = False
         self._start = self._meta("start_block")
         if self._start is None:
             if start_block is None:
                 start_block = find_creation_block(federation.connection, federation.address)
             self._start = start_block
-            self._set("start_block", start_block)
-            self._database.commit()
-        self._confirmed = History(federation.genesis.model)
-        self._history = self._confirmed
-        self._seen: bytes | None = None
-        self._unsure = False
-        try:
-            self._fold(self._confirmed, self._stored())
-        except ChainError as error:
-            log.warning("%s: %s; reading the log anew", path, error)
-            self._reset()
+            with self._database:
+                self._set("start_block", start_block)
 
     def close(self) -> None:
         """Close the file; the last history stays readable."""
@@ -85,21 +79,28 @@ class HistoryFile:
     def sync(self) -> History:
         """The history up to the newest block; one request where there is no newer one.
 
-        Raises Inconsistent when the RPC's answers do not fit together even after a few tries.
+        Raises Inconsistent when the RPC's answers do not fit together even after a few tries,
+        ChainError also when the file cannot be written.
         """
         with self._lock:
-            for attempt in range(ATTEMPTS):
-                try:
-                    return self._sync()
-                except Inconsistent as error:
-                    # A gap may have been kept before it showed: nothing kept is to be believed.
-                    if attempt:
-                        self._reset()
-                    if attempt == ATTEMPTS - 1:
-                        raise
-                    log.info("%s; reading again", error)
-                    time.sleep(0.05 * 2**attempt)
-            raise AssertionError
+            try:
+                return self._synced()
+            except sqlite3.Error as error:
+                raise ChainError(f"{self._path}: {error}; is the disk full?") from error
+
+    def _synced(self) -> History:
+        for attempt in range(ATTEMPTS):
+            try:
+                return self._sync()
+            except Inconsistent as error:
+                # A gap may have been kept before it showed: nothing kept is to be believed.
+                if attempt:
+                    self._reset()
+                if attempt == ATTEMPTS - 1:
+                    raise
+                log.info("%s; reading again", error)
+                time.sleep(0.05 * 2**attempt)
+        raise AssertionError
 
     # --- reading ---
 
@@ -168,19 +169,25 @@ class HistoryFile:
 
     # --- the file ---
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self) -> tuple[sqlite3.Connection, History]:
         try:
             return self._opened()
-        except sqlite3.DatabaseError as error:
-            if self._path is None or isinstance(error, sqlite3.OperationalError):
-                raise UsageError(f"{self._path}: cannot be opened ({error})") from error
+        except sqlite3.OperationalError as error:
+            raise UsageError(f"{self._path}: cannot be opened ({error})") from error
+        except (sqlite3.DatabaseError, ChainError) as error:
+            if self._path is None:
+                raise
             log.warning("%s is damaged (%s); reading the log anew", self._path, error)
-            self._path.unlink()
+            for suffix in ("", "-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
             return self._opened()
 
-    def _opened(self) -> sqlite3.Connection:
+    def _opened(self) -> tuple[sqlite3.Connection, History]:
         if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UsageError(f"{self._path}: cannot be written ({error.strerror})") from error
         database = sqlite3.connect(self._path or ":memory:", check_same_thread=False)
         try:
             database.execute("PRAGMA journal_mode = WAL")
@@ -200,10 +207,13 @@ class HistoryFile:
                     )
             database.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", mine.items())
             database.commit()
+            # A file whose logs do not fold is as damaged as one that does not open.
+            folded = History(self.federation.genesis.model)
+            self._fold(folded, _stored(database))
         except BaseException:
             database.close()
             raise
-        return database
+        return database, folded
 
     def _meta(self, key: str) -> Any:
         row = self._database.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -228,20 +238,6 @@ class HistoryFile:
             self._set("cursor_block", cursor.number)
             self._set("cursor_hash", cursor.hash)
 
-    def _stored(self) -> list[RawLog]:
-        rows = self._database.execute("SELECT * FROM logs ORDER BY block, position")
-        return [
-            RawLog(
-                block=block,
-                index=position,
-                block_hash=block_hash,
-                transaction=transaction,
-                topics=tuple(topics[i : i + 32] for i in range(0, len(topics), 32)),
-                data=data,
-            )
-            for block, position, block_hash, transaction, topics, data in rows
-        ]
-
     def _checkpoints(self) -> list[tuple[int, bytes]]:
         return self._database.execute(
             "SELECT DISTINCT block, block_hash FROM logs ORDER BY block DESC"
@@ -263,8 +259,23 @@ class HistoryFile:
 
     def _refold(self) -> None:
         self._confirmed = History(self.federation.genesis.model)
-        self._fold(self._confirmed, self._stored())
+        self._fold(self._confirmed, _stored(self._database))
         self._history, self._seen, self._unsure = self._confirmed, None, False
+
+
+def _stored(database: sqlite3.Connection) -> list[RawLog]:
+    rows = database.execute("SELECT * FROM logs ORDER BY block, position")
+    return [
+        RawLog(
+            block=block,
+            index=position,
+            block_hash=block_hash,
+            transaction=transaction,
+            topics=tuple(topics[i : i + 32] for i in range(0, len(topics), 32)),
+            data=data,
+        )
+        for block, position, block_hash, transaction, topics, data in rows
+    ]
 
 
 __all__ = ["History", "HistoryFile"]

@@ -21,7 +21,6 @@ from bafl.chain.errors import (
     InsufficientFunds,
     NonceTaken,
     RpcError,
-    Underpriced,
     decode_revert,
 )
 from bafl.errors import ChainError, ContractRefusal, UsageError
@@ -52,6 +51,8 @@ GAS_HEADROOM = {
 }
 """Gas beyond the estimate: between it and the block, other transactions can make this one the
 last of its phase, which then also begins the next. What is not used is not paid."""
+
+RECEIPT_LAG_S = 3.0
 
 _KNOWN = re.compile(
     r"already known|already imported|known transaction|already exists", re.IGNORECASE
@@ -143,15 +144,17 @@ class Sender:
             needed = call.value_wei + max_fee * 100_000
             raise InsufficientFunds(self.address, balance, needed, call.name)
         gas = self._gas(call, to, data, block)
-        cost = call.value_wei + gas * max_fee
-        if balance < cost:
+        least, most = gas
+        if balance < call.value_wei + least * max_fee:
+            cost = call.value_wei + least * max_fee
             raise InsufficientFunds(self.address, balance, cost, call.name)
         fields: dict[str, Any] = {
             "type": 2,
             "chainId": self.connection.chain_id,
             "data": data,
             "value": call.value_wei,
-            "gas": gas,
+            # Headroom that the account cannot pay for is left out rather than asked for.
+            "gas": min(most, (balance - call.value_wei) // max_fee),
             "maxFeePerGas": max_fee,
             "maxPriorityFeePerGas": tip,
         }
@@ -220,8 +223,8 @@ class Sender:
     def broadcast(self, signed: SignedTransaction) -> None:
         """Hand a signed transaction to the network; again as often as one likes.
 
-        Raises NonceTaken when another transaction is in its place, Underpriced when its fee is too
-        low now (`replace` it), InsufficientFunds, or ChainError.
+        One whose fee is too low now is no error: `wait` replaces it.
+        Raises NonceTaken when another transaction is in its place, InsufficientFunds, ChainError.
         """
         with self._lock:
             self._signed.setdefault(signed.nonce, signed.hash)
@@ -236,9 +239,10 @@ class Sender:
     def _not_taken(self, signed: SignedTransaction, error: RpcError) -> None:
         if _KNOWN.search(error.message):
             return
-        if self.receipt(signed.hash) is not None:
-            return
         if _TAKEN.search(error.message):
+            # Its own earlier sending may have been mined; the receipt comes a little later.
+            if self.receipt(signed.hash, RECEIPT_LAG_S) is not None:
+                return
             raise NonceTaken(
                 f"{signed.name}: nonce {signed.nonce} of {self.address} was used by another "
                 "transaction; is the same key in use elsewhere?"
@@ -249,7 +253,8 @@ class Sender:
                 self.address, balance, max(signed.max_fee_wei, balance + 1), signed.name
             ) from error
         if _CHEAP.search(error.message):
-            raise Underpriced(f"{signed.name}: {error.message}") from error
+            log.info("%s is not taken yet: %s", signed.name, error.message)
+            return
         raise error
 
     def receipt(self, hash_: bytes, timeout_s: float = 0.0) -> Receipt | None:
@@ -293,9 +298,6 @@ class Sender:
         except (RpcError, InsufficientFunds):
             self.forget(signed)
             raise
-        except Underpriced:
-            signed = self.replace(signed)
-            self.broadcast(signed)
         return self.wait(signed, deadline_s=time.time() + timeout_s)
 
     def includable(self, signed: SignedTransaction) -> bool:
@@ -361,7 +363,10 @@ class Sender:
             )
         return min(fee, self.fee_limit_wei), tip
 
-    def _gas(self, call: Call | Creation, to: str | None, data: bytes, block: Block) -> int:
+    def _gas(
+        self, call: Call | Creation, to: str | None, data: bytes, block: Block
+    ) -> tuple[int, int]:
+        """Gas that a call takes as things are, and what it is best given."""
         # At the pending block: its time is now, where the latest block's may be long ago.
         for at in ("pending", "latest"):
             try:
@@ -383,7 +388,8 @@ class Sender:
         most = min(block.gas_limit, MAX_TRANSACTION_GAS)
         if used > most:
             raise ChainError(f"{call.name} takes {used:,} gas; a transaction may take {most:,}")
-        return min(used + used // 4 + GAS_HEADROOM.get(call.name, 0), most)
+        least = min(used + used // 4, most)
+        return least, min(least + GAS_HEADROOM.get(call.name, 0), most)
 
     def _free_nonce(self) -> int:
         used = self.connection.nonce(self.address, "latest")

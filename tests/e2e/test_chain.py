@@ -548,3 +548,20 @@ def test_a_chain_begun_anew_at_the_same_url_is_noticed(
         Federation(connection, life.federation.address)
     assert len(file.sync().participants) == 0
     file.close()
+
+
+def test_a_history_that_cannot_be_written_says_so(life: Life, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be written"):
+        HistoryFile(life.federation, tmp_path / "file" / "history.sqlite")
+    path = tmp_path / "history.sqlite"
+    file = HistoryFile(life.federation, path)
+    with sqlite3.connect(path, isolation_level=None) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        file._database.execute("PRAGMA busy_timeout = 10")
+        with pytest.raises(ChainError, match=r"history\.sqlite: database is locked"):
+            file.sync()
+        other.execute("ROLLBACK")
+    other.close()
+    assert len(file.sync().participants) == 4
+    file.close()

@@ -189,6 +189,27 @@ def test_a_value_beyond_the_balance_is_told_the_same_way(
         poor.sign(probe.call("emitOne", [], [], value_wei=2 * 10**18))
 
 
+def test_headroom_is_not_asked_for_where_it_cannot_be_paid(
+    connection: Connection, new_account: Callable[..., LocalAccount]
+) -> None:
+    """Submitting has headroom worth more than this account has, and costs a tenth of that."""
+    needed = Sender(connection, new_account(1))
+    probe = new_account(0).address
+
+    class Submission:
+        name, value_wei, to = "submitUpdate", 0, probe
+
+        def data(self) -> bytes:
+            return b""
+
+    plenty = needed.sign(Submission())  # type: ignore[arg-type]
+    scarce = Sender(connection, new_account(plenty.max_fee_wei / 10 / 10**18))
+    signed = scarce.sign(Submission())  # type: ignore[arg-type]
+    assert signed.max_fee_wei <= plenty.max_fee_wei // 10
+    scarce.broadcast(signed)
+    assert scarce.wait(signed, deadline_s=soon()).ok
+
+
 def test_a_call_without_a_contract_is_wrong_usage(sender: Sender) -> None:
     with pytest.raises(UsageError, match="names a contract"):
         sender.sign(Call("seal"))
@@ -239,6 +260,17 @@ def test_a_stuck_transaction_is_replaced_at_a_higher_fee(own_chain: OwnChain) ->
     assert {each.nonce for each in journal} == {signed.nonce}
     for before, after in pairwise([signed, *journal]):
         assert after.max_fee_wei * 8 >= before.max_fee_wei * 9
+    assert probe.count(sender.connection) == 1
+
+
+def test_a_fee_from_before_fees_rose_is_replaced_at_once(own_chain: OwnChain) -> None:
+    """As after a long crash: the journal's transaction is worth less than a block asks."""
+    sender, probe = own_chain.sender(stuck_after_s=3600), own_chain.probe()
+    signed = sender.sign(probe.call("emitMany", 1))
+    own_chain.base_fee(50 * 10**9)
+    sender.broadcast(signed)
+    receipt = sender.wait(signed, deadline_s=soon())
+    assert receipt.hash != signed.hash
     assert probe.count(sender.connection) == 1
 
 
