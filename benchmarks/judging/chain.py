@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from eth_abi.abi import decode, encode
+from eth_account import Account
 from eth_utils.crypto import keccak
 
 from bafl.chain.abi import artifact
+from bafl.chain.calls import Creation
+from bafl.chain.connection import Connection
+from bafl.chain.sender import Sender
 from bafl.devnet import Anvil
 from tests.reference.tally import Input, Output, Verdict, pack_scores
 
@@ -26,14 +30,9 @@ class ChainTally:
     def __init__(self, anvil: Anvil) -> None:
         """Deploy on `anvil`, which must be running."""
         self._anvil = anvil
-        code = artifact("Tally").initcode({})
-        sent = {
-            "from": anvil.accounts[0].address,
-            "data": "0x" + code.hex(),
-            "gas": hex(10_000_000),
-        }
-        receipt = anvil.rpc("eth_getTransactionReceipt", anvil.rpc("eth_sendTransaction", sent))
-        self._address = receipt["contractAddress"]
+        deployer = Sender(Connection(anvil.url), Account.from_key(anvil.accounts[0].key))
+        created = deployer.send(Creation("Tally", artifact("Tally").initcode({})))
+        self._address = created.contract
 
     def __call__(self, window: Input) -> Output:
         """Return the contract's verdicts of a window."""
