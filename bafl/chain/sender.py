@@ -23,6 +23,7 @@ from bafl.chain.errors import (
     RpcError,
     decode_revert,
 )
+from bafl.chain.fees import GWEI, gas_of, suggested
 from bafl.errors import ChainError, ContractRefusal, UsageError
 
 if TYPE_CHECKING:
@@ -31,26 +32,9 @@ if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
     from bafl.chain.calls import Call, Creation
-    from bafl.chain.connection import Block, Connection
+    from bafl.chain.connection import Connection
 
 log = logging.getLogger(__name__)
-
-GWEI = 10**9
-MAX_TRANSACTION_GAS = 2**24
-"""EIP-7825: no transaction takes more, on mainnet and on what follows it."""
-
-GAS_HEADROOM = {
-    "submitUpdate": 1_500_000,
-    "seal": 1_500_000,
-    "commitScores": 150_000,
-    "revealScores": 250_000,
-    "tally": 500_000,
-    "attestModel": 250_000,
-    "settle": 2_000_000,
-    "discard": 2_000_000,
-}
-"""Gas beyond the estimate: between it and the block, other transactions can make this one the
-last of its phase, which then also begins the next. What is not used is not paid."""
 
 RECEIPT_LAG_S = 3.0
 
@@ -138,13 +122,12 @@ class Sender:
         data = call.data()
         to = self._to(call)
         block = self.connection.latest()
-        max_fee, tip = self._fees(block)
+        max_fee, tip = suggested(self.connection, block, self.fee_limit_wei)
         balance = self.connection.balance(self.address)
         if balance <= call.value_wei:
             needed = call.value_wei + max_fee * 100_000
             raise InsufficientFunds(self.address, balance, needed, call.name)
-        gas = self._gas(call, to, data, block)
-        least, most = gas
+        least, most = gas_of(self.connection, call, to, self.address, block)
         if balance < call.value_wei + least * max_fee:
             cost = call.value_wei + least * max_fee
             raise InsufficientFunds(self.address, balance, cost, call.name)
@@ -194,7 +177,8 @@ class Sender:
         """
         fields = self._fields(signed.raw, signed.name)
         old_fee, old_tip = int(fields["maxFeePerGas"]), int(fields["maxPriorityFeePerGas"])
-        now_fee, now_tip = self._fees(self.connection.latest())
+        latest = self.connection.latest()
+        now_fee, now_tip = suggested(self.connection, latest, self.fee_limit_wei)
         fee, tip = max(now_fee, old_fee * 9 // 8 + 1), max(now_tip, old_tip * 9 // 8 + 1)
         if fee > self.fee_limit_wei:
             raise FeesTooHigh(
@@ -345,51 +329,6 @@ class Sender:
         if to is None:
             raise UsageError(f"{call.name}: neither the call nor the sender names a contract")
         return to
-
-    def _fees(self, block: Block) -> tuple[int, int]:
-        try:
-            tip = quantity(
-                self.connection.request("eth_maxPriorityFeePerGas", []),
-                "eth_maxPriorityFeePerGas's answer",
-            )
-        except RpcError:
-            tip = GWEI
-        fee = 2 * block.base_fee_wei + tip
-        if block.base_fee_wei + tip > self.fee_limit_wei:
-            raise FeesTooHigh(
-                f"{self.connection.name} asks for {(block.base_fee_wei + tip) / GWEI:.2f} gwei per "
-                f"gas, above the limit of {self.fee_limit_wei / GWEI:.2f}: wait, or raise the "
-                "limit in the settings"
-            )
-        return min(fee, self.fee_limit_wei), tip
-
-    def _gas(
-        self, call: Call | Creation, to: str | None, data: bytes, block: Block
-    ) -> tuple[int, int]:
-        """Gas that a call takes as things are, and what it is best given."""
-        # At the pending block: its time is now, where the latest block's may be long ago.
-        for at in ("pending", "latest"):
-            try:
-                used = self.connection.estimate_gas(
-                    to, data, sender=self.address, value_wei=call.value_wei, block=at
-                )
-                break
-            except ContractRefusal as refusal:
-                if refusal.name:
-                    raise
-                # Some nodes drop the reason from an estimate but not from a call.
-                self.connection.call(
-                    to, data, sender=self.address, value_wei=call.value_wei, block=at
-                )
-                raise
-            except RpcError:
-                if at == "latest":
-                    raise
-        most = min(block.gas_limit, MAX_TRANSACTION_GAS)
-        if used > most:
-            raise ChainError(f"{call.name} takes {used:,} gas; a transaction may take {most:,}")
-        least = min(used + used // 4, most)
-        return least, min(least + GAS_HEADROOM.get(call.name, 0), most)
 
     def _free_nonce(self) -> int:
         used = self.connection.nonce(self.address, "latest")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -179,19 +179,66 @@ def test_a_validator_that_breaks_its_word_is_slashed_and_so_recorded(
     assert history.participants[silent].stake_wei == stake == 2 * ETHER - slash.amount_wei
 
 
-def test_the_gas_of_a_call_suffices_when_it_turns_out_to_be_the_last(life: Life) -> None:
-    """Three submissions are signed on the same state; whichever comes last begins the turn."""
-    life.connection.request("evm_setAutomine", [False])
-    signed = [
-        person.sign(calls.submit_update(0, Root(digest(i), RAW), Encoding.INT8, 1))
-        for i, person in enumerate(life.people[:3])
-    ]
-    for person, each in zip(life.people, signed, strict=False):
-        person.broadcast(each)
-    life.anvil.mine()
-    for person, each in zip(life.people, signed, strict=False):
-        assert person.wait(each, deadline_s=time.time() + 60).ok
-    assert life.judging().phase == Phase.COMMIT
+def test_gas_suffices_when_all_act_at_once_in_the_largest_federation(
+    own_anvil: Anvil, connection: Connection
+) -> None:
+    """All are signed on the same state; whichever comes last pays for the phase that begins."""
+    life = found(own_anvil, connection, window_size=16)
+    life.owner.send(calls.fund(10 * ETHER))
+    life.join(32)
+    scores = [100 * (8 - i) for i in range(16)]
+
+    def at_once(who: Sequence[Sender], call: Callable[[Sender], calls.Call]) -> list[int]:
+        connection.request("evm_setAutomine", [False])
+        signed = [(person, person.sign(call(person))) for person in who]
+        for person, each in signed:
+            person.broadcast(each)
+        pending = {each.hash for _, each in signed}
+        while pending:
+            own_anvil.mine()
+            pending = {each for each in pending if life.owner.receipt(each) is None}
+        connection.request("evm_setAutomine", [True])
+        # `wait` raises for those that ran out of gas.
+        return [p.wait(each, deadline_s=time.time() + 60).gas_used for p, each in signed]
+
+    def submission_of(person: Sender) -> calls.Call:
+        return calls.submit_update(0, Root(digest(person.address), RAW), Encoding.INT8, 1)
+
+    used = at_once(life.people[:16], submission_of)
+    assert max(used) > 4 * min(used), "the last begins a turn of 32 validators"
+    window = life.judging()
+    assert window.active == 2**32 - 1
+
+    def commitment_of(person: Sender) -> calls.Call:
+        made = calls.commitment(
+            life.federation.chain_id,
+            life.federation.address,
+            window.id,
+            window.tag,
+            person.address,
+            scores,
+            16,
+            life.salt(person, window),
+        )
+        return calls.commit_scores(window.id, window.tag, made)
+
+    def reveal_of(person: Sender) -> calls.Call:
+        salt = life.salt(person, window)
+        return calls.reveal_scores(window.id, window.tag, scores, 16, salt)
+
+    at_once(life.people, commitment_of)
+    at_once(life.people, reveal_of)
+    life.tally()
+    for person in life.people[16:]:
+        person.send(submission_of(person))
+    digest_ = digest("model")
+    used = at_once(life.people, lambda _: calls.attest_model(window.id, window.tag, digest_, 1))
+    assert max(used) > 4 * min(used), "the last settles, and begins the next turn"
+    view = life.federation.view(life.people[0].address)
+    assert (view.head.version, view.judging.id, view.judging.phase) == (1, 2, Phase.COMMIT)
+    history = HistoryFile(life.federation, start_block=life.deployed.block)
+    assert len(history.sync().attestations(1)) == 32
+    history.close()
 
 
 # --- what is refused ---

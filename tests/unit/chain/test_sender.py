@@ -21,7 +21,8 @@ from bafl.chain.errors import (
     RpcError,
     UnexplainedRefusal,
 )
-from bafl.chain.sender import MAX_TRANSACTION_GAS, Sender, SignedTransaction
+from bafl.chain.fees import MAX_TRANSACTION_GAS
+from bafl.chain.sender import Sender, SignedTransaction
 from bafl.devnet import Anvil
 from bafl.errors import ChainError, ContractRefusal, UsageError
 from tests.unit.chain.conftest import Probe
