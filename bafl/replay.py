@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,10 +11,10 @@ from bafl.aggregate.rules import aggregate
 from bafl.chain.history import History
 from bafl.codec.model import read_model
 from bafl.codec.update import UpdateFile, read_update
-from bafl.errors import AuditError, BaflError, StoreError
+from bafl.errors import AuditError, ChainError, RefusedError
 from bafl.manifest import Manifest
 from bafl.store.cid import cid
-from bafl.store.shelf import Shelf
+from bafl.store.shelf import ABSENT, Shelf
 from bafl.types import Root, UpdateHeader, UpdateRecord, VersionRecord
 
 
@@ -89,32 +88,47 @@ def recompute(federal: Federal, history: History, window: int, base: Root, shelf
         raise AuditError(f"window {window} used no update, so it makes no version")
     files = [_read(federal, record, shelf) for record, _ in used]
     start = read_model(shelf.path(base), federal.manifest)
-    with tempfile.TemporaryDirectory(dir=shelf.folder, prefix=".next-") as folder:
-        out = Path(folder) / "model"
+    with shelf.workspace() as folder:
+        out = folder / "model"
         aggregate(start, files, [share for _, share in used], federal.manifest, out)
         return shelf.keep(out)
 
 
-def model(federal: Federal, history: History, version: int, shelf: Shelf) -> Path:
+def version(history: History, number: int) -> VersionRecord:
+    """Return a version's record. Raises ChainError if the log does not have it (yet)."""
+    if not 0 <= number < len(history.versions):
+        raise ChainError(
+            f"the RPC's log ends with version {len(history.versions) - 1}, not {number}: it lags "
+            "behind, or drops logs"
+        )
+    return history.versions[number]
+
+
+def model(federal: Federal, history: History, number: int, shelf: Shelf) -> Path:
     """Return the file of a version's model: from the shelf, the store, or by recomputing it.
 
-    Raises as `recompute` does, and AuditError if what was recomputed is not what was recorded.
+    Where nobody has it, the newest version before it that somebody has is the start.
+    Raises as `recompute` does, ChainError for a version that the log does not have, and
+    AuditError if what was recomputed is not what was recorded.
     """
-    record = history.versions[version]
-    try:
-        return shelf.path(record.root)
-    except StoreError:
-        if version == 0:
-            raise
-    before = history.versions[version - 1]
-    model(federal, history, before.version, shelf)
-    root = recompute(federal, history, record.window, before.root, shelf)
-    if root != record.root:
-        raise AuditError(
-            f"version {version} recomputes to {cid(root)}, but the chain says {cid(record.root)}: "
-            "validators attested another model; run `bafl audit`"
-        )
-    return shelf.path(root)
+    start = version(history, number)
+    while True:
+        try:
+            path = shelf.path(start.root)
+            break
+        except ABSENT:
+            if start.version == 0:
+                raise
+            start = history.versions[start.version - 1]
+    for before, record in pairwise(history.versions[start.version : number + 1]):
+        root = recompute(federal, history, record.window, before.root, shelf)
+        if root != record.root:
+            raise AuditError(
+                f"version {record.version} recomputes to {cid(root)}, but the chain says "
+                f"{cid(record.root)}: validators attested another model; run `bafl audit`"
+            )
+        path = shelf.path(root)
+    return path
 
 
 def audit(
@@ -126,12 +140,17 @@ def audit(
     """Recompute every version of a history from the log and the payloads.
 
     A version whose payloads are gone is noted, and the audit goes on from its recorded model if
-    that can be had. shelf: best an empty one, so that every byte is fetched and checked anew.
+    that can be had. shelf: best an empty one, so that every byte is fetched and checked anew; it
+    never holds more than one version's payloads beside what was on it.
+    Raises StoreError where the store or the disk fails: that says nothing about the history.
     """
+    there = shelf.roots()
 
     def each() -> Iterator[AuditedVersion]:
         for before, record in pairwise(history.versions):
             audited = _audit_one(federal, history, before, record, shelf)
+            for root in shelf.roots() - there - {record.root}:
+                shelf.remove(root)
             progress(audited)
             yield audited
 
@@ -143,7 +162,7 @@ def _audit_one(
 ) -> AuditedVersion:
     try:
         root = recompute(federal, history, record.window, before.root, shelf)
-    except BaflError as error:
+    except (*ABSENT, RefusedError) as error:
         return AuditedVersion(record.version, record.window, record.root, None, str(error))
     note = "" if root == record.root else f"recomputed to {cid(root)}, recorded {cid(record.root)}"
     return AuditedVersion(record.version, record.window, record.root, root, note)

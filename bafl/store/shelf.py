@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from bafl.errors import BaflError, PayloadError, StoreError
 from bafl.store.base import Store
-from bafl.store.cid import cid, root_of
+from bafl.store.cid import cid, parse_cid, root_of
+from bafl.store.errors import InvalidCid, PayloadUnavailable, WrongBytes
 from bafl.types import Root
+
+ABSENT = (PayloadUnavailable, WrongBytes)
+"""What says that nobody gives a payload; any other StoreError is about our own store or disk."""
+
+_AGAIN_S = 0.5
+_LOOK_S = 0.05
 
 
 class Shelf:
@@ -24,26 +38,105 @@ class Shelf:
         self.limit = limit
         self.timeout_s = timeout_s
 
-    def path(self, root: Root) -> Path:
+    def path(self, root: Root, timeout_s: float | None = None) -> Path:
         """File of a payload, fetched if it is not here.
 
-        Raises StoreError if no one has it or its bytes are wrong, PayloadTooLarge.
+        timeout_s: less than the shelf's own. Raises one of `ABSENT` if no one has it or its bytes
+        are wrong, another StoreError where the store or the disk fails, PayloadTooLarge.
         """
         path = self._of(root)
         if not path.exists():
-            self.store.fetch(root, path, self.limit, self.timeout_s)
+            seconds = self.timeout_s if timeout_s is None else min(timeout_s, self.timeout_s)
+            self.store.fetch(root, path, self.limit, seconds)
         return path
+
+    def gather(
+        self, roots: Iterable[Root], seconds: float, go_on: Callable[[], object] = lambda: None
+    ) -> dict[Root, Path | BaflError]:
+        """Fetch many payloads at once and pin them in the store; none waits for another.
+
+        Each is asked for again until it is there or `seconds` have passed. go_on: called while
+        waiting; what it raises ends the waiting.
+        Returns a file, or why there is none: a StoreError as of `path`, or PayloadTooLarge.
+        """
+        wanted = set(roots)
+        found: dict[Root, Path | BaflError] = {}
+        ends = time.monotonic() + seconds
+        over = threading.Event()
+
+        def bring(root: Root) -> None:
+            try:
+                found[root] = self._patiently(root, ends, over)
+            except (StoreError, PayloadError) as error:
+                found[root] = error
+                return
+            with contextlib.suppress(StoreError):  # it is on the shelf, and a pin can wait
+                self.store.pin(root)
+
+        for root in wanted:
+            # Daemons: a store that does not keep its timeout holds up nobody, not even the exit.
+            threading.Thread(target=bring, args=(root,), name="fetch", daemon=True).start()
+        try:
+            while len(found) < len(wanted) and time.monotonic() < ends:
+                go_on()
+                time.sleep(_LOOK_S)
+            # Answers to the last questions, asked before the end, may be on their way.
+            while len(found) < len(wanted) and time.monotonic() < ends + _AGAIN_S:
+                time.sleep(_LOOK_S)
+        finally:
+            over.set()
+        late = {root: PayloadUnavailable(f"{cid(root)} did not come in time") for root in wanted}
+        return {**late, **found}
 
     def has(self, root: Root) -> bool:
         """Whether the payload is on the shelf."""
         return self._of(root).exists()
 
+    def roots(self) -> set[Root]:
+        """What is on the shelf."""
+        found = set()
+        for file in self.folder.iterdir():
+            with contextlib.suppress(InvalidCid):
+                found.add(parse_cid(file.name))
+        return found
+
+    def sound(self, root: Root) -> bool:
+        """Whether a file of the shelf still has its bytes; one that has not is taken off."""
+        if root_of(self._of(root)) == root:
+            return True
+        self.remove(root)
+        return False
+
+    @contextlib.contextmanager
+    def workspace(self) -> Iterator[Path]:
+        """Make a folder beside the payloads, gone afterwards; `keep` moves files out of it.
+
+        Raises StoreError where the disk refuses.
+        """
+        with _disk(self.folder), tempfile.TemporaryDirectory(dir=self.folder, prefix=".") as folder:
+            yield Path(folder)
+
+    def tidy(self) -> None:
+        """Remove what was under way when a process was killed. For who has the folder alone."""
+        with _disk(self.folder):
+            for left in self.folder.glob(".*"):
+                if left.is_dir():
+                    shutil.rmtree(left)
+                else:
+                    left.unlink(missing_ok=True)
+
     def keep(self, file: Path) -> Root:
         """Move a finished file onto the shelf, durably, and return its root."""
         root = root_of(file)
-        with file.open("rb") as handle:
-            os.fsync(handle.fileno())
-        file.replace(self._of(root))
+        with _disk(self.folder):
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())
+            file.replace(self._of(root))
+            folder = os.open(self.folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
         return root
 
     def publish(self, root: Root) -> None:
@@ -52,8 +145,31 @@ class Shelf:
 
     def drop(self, root: Root) -> None:
         """Take a payload off the shelf and unpin it in the store."""
-        self._of(root).unlink(missing_ok=True)
+        self.remove(root)
         self.store.unpin(root)
+
+    def remove(self, root: Root) -> None:
+        """Take a payload off the shelf; the store keeps what it has."""
+        with _disk(self.folder):
+            self._of(root).unlink(missing_ok=True)
+
+    def _patiently(self, root: Root, ends: float, over: threading.Event) -> Path:
+        while True:
+            try:
+                return self.path(root, max(_AGAIN_S, ends - time.monotonic()))
+            except StoreError:
+                if time.monotonic() + _AGAIN_S >= ends or over.wait(_AGAIN_S):
+                    raise
 
     def _of(self, root: Root) -> Path:
         return self.folder / cid(root)
+
+
+@contextlib.contextmanager
+def _disk(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"cannot work in {folder}: {error.strerror}; free some space, or check its permissions"
+        ) from error
