@@ -18,10 +18,11 @@ from bafl.errors import RefusedError
 from bafl.types import Role
 
 if TYPE_CHECKING:
+    from bafl.chain.connection import Connection
     from bafl.cli.session import Session
     from bafl.node import Node, NodeOptions
 
-PATIENCE_S = 60.0
+PATIENCE_S = 20.0
 
 log = logging.getLogger("bafl.node")
 
@@ -45,7 +46,6 @@ def command(session: Session, task: dict[str, Any], verbose: bool) -> None:
         raise RefusedError(
             f"{address} is not a participant of {session.federation.address}: `bafl join` first"
         )
-    session.connection.patience_s = PATIENCE_S
     from bafl.node import Node
 
     node = Node(
@@ -57,6 +57,7 @@ def command(session: Session, task: dict[str, Any], verbose: bool) -> None:
         home=session.home,
         options=_options(session, participant.roles),
     )
+    _be_patient(session.connection, node)
     log.info(
         "task %s with %d training samples; %s; home %s",
         session.manifest.task,
@@ -77,6 +78,17 @@ def _options(session: Session, roles: Role) -> NodeOptions:
         protocol=Options(train=Role.TRAINER in roles, validate=Role.VALIDATOR in roles),
         **{key: value for key, value in given.items() if value is not None},
     )
+
+
+def _be_patient(connection: Connection, node: Node) -> None:
+    """Let a read wait while the RPC is away, but not when the node is to stop."""
+
+    def on_wait(error: Exception, _pause_s: float) -> None:
+        if node.work.stopping.is_set():
+            raise error
+
+    connection.patience_s = PATIENCE_S
+    connection.on_wait = on_wait
 
 
 async def _until_stopped(node: Node) -> None:
