@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from bafl.chain.connection import Connection
+from bafl.chain.federation import Federation
 from bafl.devnet import Processes, free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -163,7 +165,10 @@ def federation(net: Net) -> str:
 # --- the whole way ---
 
 
-def test_a_federation_from_founding_to_closing(net: Net, federation: str) -> None:
+def test_a_federation_from_founding_to_closing(net: Net) -> None:
+    file = net.write("story.toml", FEDERATION.replace("readers", "story"))
+    founded = ok("new", file, "-c", net.config("owner"))
+    federation = founded.out.split('federation = "')[1].split('"')[0]
     where = ("--federation", federation)
     owner = ("-c", net.config("owner"), *where)
     nodes = [f"node{index}" for index in range(1, COUNT + 1)]
@@ -180,11 +185,12 @@ def test_a_federation_from_founding_to_closing(net: Net, federation: str) -> Non
     for index, node in enumerate(nodes):
         run(net, node, index, federation)
 
+    contract = Federation(Connection(net.rpc), federation)
+
     def version() -> int:
         for process in net.processes:
             process.require_running()
-        latest: int = ok("status", *owner, "--json").json["federation"]["version"]
-        return latest
+        return contract.head().version
 
     wait_until(lambda: version() >= 1, "version 1", seconds=240)
 
