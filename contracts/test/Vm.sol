@@ -57,6 +57,8 @@ interface Vm {
     function stopPrank() external;
     function deal(address account, uint256 balance) external;
     function etch(address target, bytes calldata code) external;
+    /// @notice Creation code of an artifact, "File.sol:Contract", with its libraries linked.
+    function getCode(string calldata artifact) external view returns (bytes memory);
     function label(address account, string calldata name) external;
     function setNonce(address account, uint64 nonce) external;
     function getNonce(address account) external view returns (uint64);
