@@ -74,7 +74,7 @@ def parse_artifact(name: str, text: str) -> Artifact:
 
 @functools.cache
 def artifact(name: str) -> Artifact:
-    """A shipped artifact: Federation, FederationLens, FederationRegistry or Tally."""
+    """A shipped artifact: Federation, FederationLens, FederationRegistry, Judging or Tally."""
     file = resources.files("bafl.chain") / "artifacts" / f"{name}.json"
     try:
         text = file.read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from web3 import HTTPProvider
 
 from bafl.chain.abi import checksum
 from bafl.chain.errors import ChainUnreachable, RpcError, decode_revert
-from bafl.chain.http import BoundedSession
+from bafl.chain.http import AnswerTooLong, BoundedSession
 from bafl.errors import ChainError, UsageError
 from bafl.retry import retry
 
@@ -123,7 +123,7 @@ class Connection:
             # Many services put the JSON-RPC error into an answer with an HTTP status of its own.
             status = error.response.status_code
             answer = _json(error.response.content)
-        except (requests.Timeout, requests.exceptions.ContentDecodingError) as error:
+        except (requests.Timeout, AnswerTooLong) as error:
             if method == "eth_getLogs":
                 # The same again would take as long; the reader of logs asks for less instead.
                 raise RpcError(method, 408, f"no whole answer ({_cause(error)})") from None
@@ -316,6 +316,8 @@ def _json(content: bytes) -> Any:
 
 
 def _cause(error: Exception) -> str:
+    if isinstance(error, AnswerTooLong):
+        return str(error)
     if isinstance(error, requests.Timeout):
         return "timeout"
     if isinstance(error, requests.ConnectionError):

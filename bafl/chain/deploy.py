@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from bafl.chain.abi import address_of, artifact, checksum, interface, plain
@@ -21,6 +21,7 @@ class Support:
     """Contracts that all federations of a chain share; addresses."""
 
     tally: str
+    judging: str
     lens: str
     registry: str
 
@@ -34,23 +35,21 @@ class Deployed:
 
 
 def deploy_support(sender: Sender, known: Support | None = None) -> Support:
-    """Deploy the tally, lens and registry, once a chain; those of `known` are checked and reused.
+    """Deploy libraries, lens and registry, once a chain; those of `known` are checked and reused.
 
     Raises ChainError where `known` names an address without code.
     """
     if known is not None:
-        for name, address in (
-            ("tally", known.tally),
-            ("lens", known.lens),
-            ("registry", known.registry),
-        ):
+        for name, address in asdict(known).items():
             if not sender.connection.code(address_of(address, name)):
                 raise ChainError(
                     f"{name} {address}: no contract is there; deploy the supporting contracts again"
                 )
         return known
+    tally = _create(sender, "Tally")
     return Support(
-        tally=_create(sender, "Tally"),
+        tally=tally,
+        judging=_create(sender, "Judging", {"Tally": tally}),
         lens=_create(sender, "FederationLens"),
         registry=_create(sender, "FederationRegistry"),
     )
@@ -61,7 +60,7 @@ def federation_initcode(
 ) -> bytes:
     """A federation's creation code, for `deploy_federation` or for a deployment by other means."""
     return artifact("Federation").initcode(
-        {"Tally": support.tally},
+        {"Judging": support.judging},
         address_of(owner, "owner"),
         support.lens,
         (genesis.manifest.digest, genesis.model.digest, genesis.model.codec),

@@ -6,8 +6,13 @@ import time
 from typing import Any
 
 import requests
+import urllib3
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+
+class AnswerTooLong(requests.RequestException):
+    """An answer beyond what the session takes."""
 
 
 class BoundedSession(requests.Session):
@@ -33,17 +38,20 @@ class BoundedSession(requests.Session):
         response = super().request(*args, **kwargs)
         try:
             body = bytearray()
-            for piece in response.iter_content(64 * 1024):
+            # Not `iter_content`: it would wait for whole pieces, however slowly they come.
+            while piece := response.raw.read1(64 * 1024, decode_content=True):
                 body += piece
                 if len(body) > self.max_bytes:
-                    raise requests.exceptions.ContentDecodingError(
-                        f"an answer of more than {self.max_bytes:,} bytes"
-                    )
+                    raise AnswerTooLong(f"an answer of more than {self.max_bytes:,} bytes")
                 if time.monotonic() > ends:
                     raise requests.exceptions.ReadTimeout(
                         f"the answer had not ended after {timeout:g} s"
                     )
             response._content = bytes(body)
+        except urllib3.exceptions.ReadTimeoutError as error:
+            raise requests.exceptions.ReadTimeout(str(error)) from error
+        except urllib3.exceptions.HTTPError as error:
+            raise requests.exceptions.ConnectionError(str(error)) from error
         finally:
             response.close()
         return response

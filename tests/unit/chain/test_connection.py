@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -72,6 +74,39 @@ def test_an_endless_answer_ends(proxy: Proxy) -> None:
         connection.latest()
 
 
+def test_an_answer_that_breaks_off_is_tried_again(proxy: Proxy) -> None:
+    with Connection(proxy.url) as connection:
+        broken = iter([Raw(b'{"result": "0x', headers={"Content-Length": "100"})])
+        proxy.rule = lambda request, forward: next(broken, None) or forward()
+        assert connection.latest().number >= 0
+    assert proxy.methods().count("eth_getBlockByNumber") == 2
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "chunked"])
+def test_answers_may_be_compressed_or_in_chunks(proxy: Proxy, encoding: str) -> None:
+    def packed(request: Json, forward: Forward) -> Json | Raw:
+        body = json.dumps(forward() | {"padding": "x" * 200_000}).encode()
+        if encoding == "gzip":
+            return Raw(gzip.compress(body), headers={"Content-Encoding": "gzip"})
+        chunks = [body[i : i + 1000] for i in range(0, len(body), 1000)]
+        framed = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
+        return Raw(framed + b"0\r\n\r\n", headers={"Transfer-Encoding": "chunked"})
+
+    with Connection(proxy.url) as connection:
+        proxy.rule = packed
+        assert connection.latest().number >= 0
+        assert connection.latest().number >= 0
+
+
+def test_a_bomb_of_compressed_zeros_does_not_go_off(proxy: Proxy) -> None:
+    bomb = gzip.compress(bytes(50_000_000))
+    with Connection(proxy.url, patience_s=0) as connection:
+        connection._session.max_bytes = 1_000_000
+        proxy.rule = lambda request, forward: Raw(bomb, headers={"Content-Encoding": "gzip"})
+        with pytest.raises(ChainUnreachable, match="no whole answer"):
+            connection.latest()
+
+
 def test_a_silent_server_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -87,10 +122,10 @@ def test_a_dripping_server_times_out() -> None:
         client, _ = server.accept()
         with client:
             client.recv(10_000)
-            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
             while not stop.wait(0.02):
                 try:
-                    client.sendall(b" " * 70_000)
+                    client.sendall(b" ")
                 except OSError:
                     return
 
@@ -98,7 +133,7 @@ def test_a_dripping_server_times_out() -> None:
         thread = threading.Thread(target=drip, args=(server,))
         thread.start()
         try:
-            with pytest.raises(ChainUnreachable):
+            with pytest.raises(ChainUnreachable, match="timeout"):
                 Connection(f"http://127.0.0.1:{server.getsockname()[1]}", timeout_s=0.15)
         finally:
             stop.set()

@@ -224,6 +224,8 @@ def test_a_reverted_transaction_says_why(sender: Sender, probe: Probe, own_chain
     theirs.broadcast(theirs.sign(there.call("setGate", 9)))
     own_chain.mine()
     mine.broadcast(signed)
+    # In the same block, after it: the block's last state no longer shows the reason.
+    theirs.broadcast(theirs.sign(there.call("setGate", 0)))
     own_chain.mine()
     with pytest.raises(errors.BaseTooStale) as caught:
         mine.wait(signed, deadline_s=soon())
@@ -251,7 +253,8 @@ def test_a_stuck_transaction_is_replaced_at_a_higher_fee(own_chain: OwnChain) ->
     journal: list[SignedTransaction] = []
 
     def replaced(newer: SignedTransaction) -> None:
-        assert sender.receipt(newer.hash) is None, "journalled before it is sent"
+        known = sender.connection.request("eth_getTransactionByHash", ["0x" + newer.hash.hex()])
+        assert known is None, "journalled before it is sent"
         journal.append(newer)
 
     with own_chain.mining():
@@ -273,6 +276,20 @@ def test_a_fee_from_before_fees_rose_is_replaced_at_once(own_chain: OwnChain) ->
     receipt = sender.wait(signed, deadline_s=soon())
     assert receipt.hash != signed.hash
     assert probe.count(sender.connection) == 1
+
+
+def test_a_replacement_offers_enough_more_for_any_pool(own_chain: OwnChain) -> None:
+    sender, probe = own_chain.sender(), own_chain.probe()
+    own_chain.hold()
+    signed = sender.sign(probe.call("emitMany", 1))
+    sender.broadcast(signed)
+    replaced = sender.replace(signed)
+    assert replaced.nonce == signed.nonce
+    assert replaced.max_fee_wei * 8 >= signed.max_fee_wei * 9
+    sender.broadcast(replaced)
+    own_chain.mine()
+    assert sender.receipt(replaced.hash) is not None
+    assert sender.receipt(signed.hash) is None
 
 
 def test_replacing_stops_at_the_fee_limit(own_chain: OwnChain) -> None:
@@ -342,7 +359,7 @@ def test_a_transaction_that_a_reorg_dropped_is_sent_again(own_chain: OwnChain) -
     assert sender.receipt(signed.hash) is None
     with own_chain.mining():
         receipt = sender.wait(signed, deadline_s=soon(), confirmations=1)
-    assert receipt.ok
+    assert receipt.hash == signed.hash, "and not for a higher fee"
     assert probe.count(sender.connection) == 1
 
 
