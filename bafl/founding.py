@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from bafl.chain.abi import interface
 from bafl.chain.deploy import (
-    Deployed,
     Support,
     deploy_federation,
     federation_initcode,
@@ -21,14 +19,13 @@ from bafl.chain.deploy import (
 )
 from bafl.chain.errors import RpcError
 from bafl.chain.federation import Federation
-from bafl.chain.logs import LogReader, decode
 from bafl.codec.model import write_model
 from bafl.errors import ContractRefusal, SettingsError
 from bafl.manifest import Manifest, Metric, RuleSpec
 from bafl.settings import FederationSettings
 from bafl.store.cid import cid, root_of
 from bafl.tasks import Task, open_task, state_arrays
-from bafl.types import Genesis, Parameters, Root, TensorSpec
+from bafl.types import Genesis, Root, TensorSpec
 
 if TYPE_CHECKING:
     from bafl.chain.sender import Sender
@@ -137,39 +134,24 @@ def found(
     tell("deploying the federation")
     parameters = settings.parameters.resolve(sender.address)
     salt = salt_of(settings.name)
-    existed = False
-    try:
-        deployed = deploy_federation(
+    initcode = federation_initcode(shared, sender.address, drafted.genesis, parameters)
+    address = foretell(shared.registry, sender.address, salt, initcode)
+    existed = bool(sender.connection.code(address))
+    if existed:
+        block = find_creation_block(sender.connection, address)
+    else:
+        block = deploy_federation(
             sender, shared, sender.address, drafted.genesis, parameters, salt
-        )
-    except ContractRefusal:
-        # The parameters are in order, so the address may be taken: by this very federation?
-        before = _announced(sender, shared, drafted.genesis, parameters)
-        if before is None:
-            raise
-        deployed, existed = before, True
-    return Founded(
-        deployed.address, deployed.block, drafted.manifest, drafted.genesis, shared, existed
-    )
+        ).block
+    Federation(sender.connection, address)
+    return Founded(address, block, drafted.manifest, drafted.genesis, shared, existed)
 
 
-def _announced(
-    sender: Sender, support: Support, genesis: Genesis, parameters: Parameters
-) -> Deployed | None:
-    """Return the federation that this sender founded through this registry with these settings."""
-    connection = sender.connection
-    abi = interface("FederationRegistry")
-    start = find_creation_block(connection, support.registry)
-    for chunk in LogReader(connection, support.registry).read(start, connection.latest().number):
-        for raw in chunk.logs:
-            event = decode(abi, raw)
-            if event is None or event.arguments.get("deployer") != sender.address:
-                continue
-            federation = Federation(connection, str(event.arguments["federation"]))
-            same = (sender.address, genesis, parameters)
-            if (federation.owner, federation.genesis, federation.parameters) == same:
-                return Deployed(federation.address, raw.block)
-    return None
+def foretell(registry: str, deployer: str, salt: bytes, initcode: bytes) -> str:
+    """Return where a registry puts a federation (CREATE2); it binds the salt to the deployer."""
+    bound = keccak(bytes(12) + bytes.fromhex(deployer[2:]) + salt)
+    address = keccak(b"\xff" + bytes.fromhex(registry[2:]) + bound + keccak(initcode))[12:]
+    return str(to_checksum_address(address))
 
 
 def check_parameters(settings: FederationSettings, drafted: Draft, sender: Sender) -> None:
@@ -178,7 +160,7 @@ def check_parameters(settings: FederationSettings, drafted: Draft, sender: Sende
     Raises SettingsError with what the contract allows.
     """
     parameters = settings.parameters.resolve(sender.address)
-    nowhere = Support(_NOBODY, _NOBODY, _NOBODY)
+    nowhere = Support(*[_NOBODY] * 4)
     initcode = federation_initcode(nowhere, sender.address, drafted.genesis, parameters)
     try:
         sender.connection.call(None, initcode, sender=sender.address)

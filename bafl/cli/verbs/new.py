@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ import click
 from bafl import units
 from bafl.cli.app import Verb
 from bafl.cli.options import session_options
-from bafl.errors import ChainError, SettingsError
+from bafl.errors import SettingsError
 
 if TYPE_CHECKING:
     from bafl.chain.deploy import Support
@@ -88,14 +90,14 @@ def _support(session: Session) -> Support:
     """Reuse the shared contracts this account deployed on this chain before, or deploy them."""
     from bafl.chain.deploy import Support, deploy_support
 
-    sender = session.sender_to(None)
-    path = session.home / f"support-{session.connection.chain_id}.json"
-    try:
+    sender, connection = session.sender_to(None), session.connection
+    path = session.home / f"support-{connection.chain_id}.json"
+    with contextlib.suppress(OSError, ValueError, TypeError):
         known = Support(**json.loads(path.read_text("utf-8")))
-        return deploy_support(sender, known)
-    except (OSError, ValueError, TypeError, ChainError):
-        # Nothing known, or a chain that was begun anew: deploying again only costs gas.
-        support = deploy_support(sender)
+        # A development chain that was begun anew has nothing there: deploying again costs gas only.
+        if all(connection.code(at) for at in (known.tally, known.lens, known.registry)):
+            return known
+    support = deploy_support(sender)
     path.parent.mkdir(parents=True, exist_ok=True)
     fields = {"tally": support.tally, "lens": support.lens, "registry": support.registry}
     path.write_text(json.dumps(fields, indent=2) + "\n", "utf-8")
