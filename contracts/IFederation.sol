@@ -143,7 +143,6 @@ interface IFederation {
         uint256 id; // window x 16 + index
         bytes32 rootDigest;
         uint8 rootCodec;
-        Phase phase; // of its window
         Verdict verdict;
         uint32 share; // ppm
     }
@@ -175,7 +174,7 @@ interface IFederation {
         uint32 version; // the latest final version; 0 is the genesis model
         uint32 openWindow; // takes the next update
         uint32 judgingWindow; // the oldest window that has not ended (= openWindow when nothing waits)
-        uint16 trainers; // registered, not leaving
+        uint24 trainers; // registered, not leaving
         uint32 seats; // bitmap of taken seats
         uint8 effectiveSize; // K capped by trainers - 1, at least minUpdates
         bool paused;
@@ -225,24 +224,32 @@ interface IFederation {
     event ScoresCommitted(uint256 indexed window, address indexed validator, bytes32 commitment);
     /// @notice `scores`: one big-endian int16 an update, update 0 first, unused lanes zero.
     event ScoresRevealed(uint256 indexed window, address indexed validator, bytes32 scores, uint8 keep);
-    /// @notice One element an update: consensus in bps (int16 min: none), verdict, share in ppm. `agreement`: one
-    /// element a seat that revealed, ascending seats, in ppm (int32 min: none). `overruled`: bitmap of seats whose
-    /// code stood against a consensus of real scores.
+    /// @notice One element an update: consensus in bps (-32768: none, -32767: malformed), `Verdict`, share in ppm.
+    /// `agreement`: one element a seat that revealed, ascending seats, in ppm (-2147483648: none). `overruled`: bitmap
+    /// of seats whose code stood against a consensus of real scores.
     event WindowTallied(
         uint256 indexed window,
         uint8 keep,
-        int16[] consensus,
-        Verdict[] verdicts,
-        uint32[] shares,
-        int32[] agreement,
+        int256[] consensus,
+        uint256[] verdicts,
+        uint256[] shares,
+        int256[] agreement,
         uint32 overruled
     );
     event ModelAttested(uint256 indexed window, address indexed validator, bytes32 rootDigest, int64 metric);
     event VersionFinalized(uint256 indexed version, uint256 indexed window, bytes32 rootDigest);
-    /// @notice `trainers`, one an update, and `validators`, one a seat of the active set (ascending): money credited.
-    event WindowSettled(uint256 indexed window, bool isFinal, uint256[] trainers, uint256[] validators);
+    /// @notice The end of a window that had its turn. Money credited to, and new reputation of, each update's author
+    /// (in the window's order; empty where trainers' standing does not change) and each validator of the active set
+    /// (ascending seats, as in `TurnBegan`).
+    event WindowSettled(
+        uint256 indexed window,
+        bool isFinal,
+        uint256[] trainers,
+        uint256[] trainerReputations,
+        uint256[] validators,
+        uint256[] validatorReputations
+    );
     event WindowVoided(uint256 indexed window, VoidReason reason);
-    event ReputationsChanged(uint256 indexed window, address[] participants, uint32[] trainer, uint32[] validator);
     event Slashed(address indexed participant, uint256 indexed window, Fault fault, uint256 amount);
     event Jailed(address indexed participant, uint8 role, uint256 until);
 
@@ -266,7 +273,7 @@ interface IFederation {
 
     error WrongAmount(uint256 sent, uint256 expected);
     error StakeBelowMinimum(uint256 given, uint256 minimum);
-    error StakeTooLarge(uint256 given, uint256 maximum);
+    error AmountTooLarge(uint256 given, uint256 maximum);
     error InvalidRoles(uint8 roles);
     error AlreadyParticipant(address account);
     error NotParticipant(address account);
@@ -285,6 +292,7 @@ interface IFederation {
     error TransferFailed(address to, uint256 amount);
 
     error NotTrainer(address account);
+    error NotValidator(address account);
     error NotActiveValidator(address account);
     error JailedUntil(uint256 until);
     error BaseNotFinal(uint256 base, uint256 latest);
@@ -298,6 +306,9 @@ interface IFederation {
     error InvalidRoot(bytes32 rootDigest, uint8 rootCodec);
     error InvalidSamples(uint256 samples);
 
+    error NothingToSeal(uint256 window);
+    /// @notice Only one window is judged at a time; `judged` is 0 while there is none.
+    error NotJudgedNow(uint256 window, uint256 judged);
     error WrongPhase(uint256 window, Phase current, Phase needed);
     error TooEarly(uint256 notBefore);
     error TooLate(uint256 deadline);
@@ -305,6 +316,7 @@ interface IFederation {
     error AlreadyActed(address validator);
     error NothingCommitted(address validator);
     error CommitmentMismatch(bytes32 given, bytes32 committed);
+    error WrongScoresLength(uint256 given, uint256 expected);
     error InvalidScore(uint256 index, int16 score);
     error InvalidKeep(uint256 keep, uint256 updates);
     error InvalidAuthors(uint256 index, address given);
@@ -391,7 +403,7 @@ interface IFederation {
 
     /// @notice End a tallied window: verdicts, reputations, slashes, and rewards if it is final. Anyone, once all
     /// active validators attested, the deadline passed, or at once if barren. Then the next turn begins.
-    function settle(uint32 window, address[] calldata authors) external;
+    function settle(uint32 window) external;
 
     /// @notice End a window that cannot go on: at once after the reveal deadline with too few reveals; when nobody
     /// tallied within attestPeriod of the reveal deadline; when nobody settled within attestPeriod of the

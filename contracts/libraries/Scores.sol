@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {LibBit} from "solady/src/utils/LibBit.sol";
+
 /// @title A validator's scores of a window and its keep vote, in one word
 /// @notice Scores are 16 big-endian int16 lanes, update 0 in the top lane: real within [-10000, 9990], or one of the
 /// codes -32768 (unavailable or copy) and -32767 (malformed).
@@ -21,24 +23,27 @@ library Scores {
     int256 internal constant MALFORMED = -32_767;
 
     /// @notice The score in a lane.
-    function at(bytes32 scores, uint256 index) internal pure returns (int16) {
+    function scoreAt(bytes32 scores, uint256 index) internal pure returns (int16) {
         return int16(uint16(uint256(scores) >> (240 - 16 * index)));
     }
 
-    /// @notice Whether every lane is a real score or a code; lanes of zero are real.
-    function areValid(bytes32 scores) internal pure returns (bool) {
+    /// @notice Whether every lane is a real score or a code (lanes of zero are real), and if not, the first that is
+    /// neither.
+    function firstInvalid(bytes32 scores) internal pure returns (uint256 index, bool isValid) {
         uint256 lifted = uint256(scores) ^ TOPS; // order as unsigned: -32768 is 0
-        return _evenValid(lifted & EVEN) && _evenValid(lifted >> 16 & EVEN);
+        uint256 invalid = _invalid(lifted & EVEN) | _invalid(lifted >> 16 & EVEN) << 16;
+        return invalid == 0 ? (0, true) : ((255 - LibBit.fls(invalid)) / 16, false);
     }
 
-    /// @dev Each lane has 16 bits of room, into which a comparison carries its outcome.
-    function _evenValid(uint256 lanes) private pure returns (bool) {
+    /// @dev The lanes that are neither, by their bottom bit. Each lane has 16 bits of room, into which a comparison
+    /// carries its outcome.
+    function _invalid(uint256 lanes) private pure returns (uint256) {
         unchecked {
             // Safe: a lane is below 2^16, so no sum or difference below leaves its 32 bits.
             uint256 notBelow = lanes + (0x10000 - 22_768) * EVEN_ONES; // carries from -10000 on
             uint256 notAbove = (CARRIES | 42_758 * EVEN_ONES) - lanes; // keeps the carry up to 9990
             uint256 code = (CARRIES | EVEN_ONES) - lanes; // keeps the carry up to -32767
-            return ((notBelow & notAbove) | code) & CARRIES == CARRIES;
+            return (~((notBelow & notAbove) | code) & CARRIES) >> 16;
         }
     }
 
