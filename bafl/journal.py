@@ -78,21 +78,28 @@ class Journal:
         self._guard = threading.RLock()
         self._db = sqlite3.connect(path, timeout=0.2, check_same_thread=False, isolation_level=None)
         path.chmod(0o600)
+        given = {
+            "chain id": str(chain_id),
+            "federation": federation.lower(),
+            "participant": participant.lower(),
+        }
+        try:
+            self._claim(given)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _claim(self, given: Mapping[str, str]) -> None:
         with self._write() as db:
             for statement in _SCHEMA.split(";"):
                 db.execute(statement)
-            given = {
-                "chain id": str(chain_id),
-                "federation": federation.lower(),
-                "participant": participant.lower(),
-            }
             for name, value in given.items():
                 db.execute("INSERT OR IGNORE INTO identity VALUES (?, ?)", (name, value))
             for name, value in db.execute("SELECT name, value FROM identity").fetchall():
                 if given.get(name) != value:
                     raise JournalError(
-                        f"the journal {path} belongs to {name} {value}, not {given.get(name)}: "
-                        "give this node a home of its own"
+                        f"the journal {self._path} belongs to {name} {value}, not "
+                        f"{given.get(name)}: give this node a home of its own"
                     )
 
     def close(self) -> None:
@@ -123,26 +130,43 @@ class Journal:
         """Take over from the log which own updates are on the chain, and under which id.
 
         mine: every update of this participant in the log. One that a reorg undid is submitted
-        again; one whose receipt was lost in a crash is found by its digest.
+        again; one whose receipt was lost in a crash is found by its digest. A record counts for
+        one update only: the same training may give the same bytes twice.
         """
-        there = {record.root.digest: (record.id, record.block) for record in mine}
         with self._write() as db:
-            for row, digest, *known in db.execute(
-                "SELECT id, digest, update_id, block FROM updates WHERE state = 'open'"
-            ).fetchall():
+            rows = db.execute("SELECT id, digest, update_id, block, state FROM updates").fetchall()
+            past = {(digest, id_) for _, digest, id_, _, state in rows if state != "open"}
+            there = {
+                record.root.digest: (record.id, record.block)
+                for record in mine
+                if (record.root.digest, record.id) not in past
+            }
+            for row, digest, id_, block, state in rows:
                 found = there.get(digest, (None, None))
-                if found != tuple(known):
-                    db.execute(
-                        "UPDATE updates SET update_id = ?, block = ? WHERE id = ?", (*found, row)
-                    )
+                if state != "open" or found == (id_, block):
+                    continue
+                db.execute(
+                    "UPDATE updates SET update_id = ?, block = ? WHERE id = ?", (*found, row)
+                )
+                if found[0] not in (None, id_):
+                    # Its pin belongs to another window now.
+                    db.execute("UPDATE updates SET published = 0 WHERE id = ?", (row,))
 
-    def drop(self, trained: Trained) -> None:
-        """Give up an update that can no longer be submitted."""
+    def trainings(self) -> int:
+        """How many updates were ever trained."""
+        with self._guard:
+            (count,) = self._db.execute("SELECT COUNT(*) FROM updates").fetchone()
+        return int(count)
+
+    def drop(self, trained: Trained) -> bool:
+        """Give up an update that can no longer be submitted; False if it was."""
         with self._write() as db:
-            db.execute(
-                "UPDATE updates SET state = 'dropped' WHERE digest = ? AND update_id IS NULL",
+            changed = db.execute(
+                "UPDATE updates SET state = 'dropped'"
+                " WHERE digest = ? AND update_id IS NULL AND state = 'open'",
                 (trained.root.digest,),
             )
+        return changed.rowcount > 0
 
     def published(self, update_id: int) -> None:
         """Note that the payload of an own update is in the store."""
@@ -155,12 +179,17 @@ class Journal:
         with self._write() as db:
             db.execute("UPDATE updates SET state = ? WHERE update_id = ?", (state, update_id))
 
-    def own(self, update_id: int) -> OwnUpdate:
-        """Return an own update by its id. Raises JournalError if it is not known."""
-        for update in self._open():
-            if update.id == update_id:
-                return update
-        raise JournalError(f"the journal {self._path} knows no update {update_id}")
+    def own(self, update_id: int) -> OwnUpdate | None:
+        """Return an own update by its id; None if a reorg took it, or it is resolved."""
+        with self._guard:
+            return next((update for update in self._open() if update.id == update_id), None)
+
+    def residuals(self) -> set[str]:
+        """File names of what encodings lost and may still be needed."""
+        with self._guard:
+            names = {update.residual for update in self._open()}
+            last = self.residual()
+        return names | {last} if last else names
 
     def residual(self) -> str | None:
         """File name of what the last included update lost, if no update was trained since."""
@@ -190,8 +219,13 @@ class Journal:
                 (window, str(tag), root.digest, root.codec, recomputed.metric),
             )
 
+    def models(self, window: int) -> set[Root]:
+        """Return the next models that were worked out for a window, whatever its tag."""
+        with self._guard:
+            return {recomputed.root for recomputed in self._recomputed(window).values()}
+
     def pin(self, window: int, root: Root) -> None:
-        """Note a payload that this node keeps for a window."""
+        """Note a payload that this node keeps for a window, before it is there."""
         with self._write() as db:
             db.execute(
                 "INSERT OR IGNORE INTO pins VALUES (?, ?, ?)", (window, root.digest, root.codec)
@@ -205,10 +239,20 @@ class Journal:
             ).fetchall()
         return tuple(Root(digest, codec) for digest, codec in rows)
 
+    def pinned_after(self, window: int) -> set[Root]:
+        """Return the payloads kept for later windows."""
+        with self._guard:
+            rows = self._db.execute(
+                "SELECT digest, codec FROM pins WHERE window > ?", (window,)
+            ).fetchall()
+        return {Root(digest, codec) for digest, codec in rows}
+
     def forget(self, window: int) -> None:
-        """Drop the notes about a window's pins."""
+        """Drop the notes about a window that is long over."""
         with self._write() as db:
             db.execute("DELETE FROM pins WHERE window = ?", (window,))
+            db.execute("DELETE FROM scores WHERE window = ?", (window,))
+            db.execute("DELETE FROM models WHERE window = ?", (window,))
 
     # --- transactions ---
 
@@ -241,10 +285,12 @@ class Journal:
         confirmed_block: int,
         seen_s: Mapping[tuple[str, int], float],
         busy: frozenset[tuple[str, int]],
+        sending: bool = False,
     ) -> Notes:
         """Everything `decide` reads, at this moment, about the window `judging` and the rest.
 
         confirmed_block: what stands in later ones is not certain enough to publish for.
+        sending: whether a transaction of this process is under way.
         """
         with self._guard:
             mine = self._open()
@@ -259,6 +305,8 @@ class Journal:
                 pinned_windows=tuple(window for (window,) in pins),
                 seen_s=seen_s,
                 busy=busy,
+                sending=sending,
+                unsettled=bool(self.unsettled()),
             )
 
     def _scored(self, window: int) -> dict[tuple[int, int], Scored]:

@@ -1,13 +1,14 @@
 """A participant's node: looks at the chain, asks `decide` what to do, does it, and looks again.
 
 All rules are elsewhere (the contract, `protocol`); this shell only carries things between the
-chain, the store, the task and the journal. Long work (training, scoring) runs in threads beside
-the loop; what fails because the outside world does not answer is tried again at a later look.
+chain, the store, the task and the journal. Whatever may take long runs in threads beside the loop;
+what fails because the outside world does not answer is tried again at a later look.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import logging
@@ -20,26 +21,45 @@ from typing import Any
 from bafl import protocol, replay
 from bafl.chain import calls
 from bafl.chain.calls import Call
-from bafl.chain.errors import NonceTaken
+from bafl.chain.errors import NonceTaken, Underpriced
 from bafl.chain.federation import Federation
 from bafl.chain.history import HistoryFile
 from bafl.chain.sender import Sender, SignedTransaction
-from bafl.errors import BaflError, ContractRefusal, OutsideError, RefusedError
+from bafl.errors import (
+    BaflError,
+    ContractRefusal,
+    JournalError,
+    ManifestError,
+    OutsideError,
+    RefusedError,
+    TrainingError,
+)
 from bafl.journal import Journal, SignedNote
 from bafl.manifest import Manifest
 from bafl.protocol import Action, Options, Scored
 from bafl.store.base import Store
 from bafl.store.shelf import Shelf
 from bafl.tasks.base import Task
+from bafl.threads import in_thread
 from bafl.types import View
-from bafl.work import Judge, Work, honest
+from bafl.work import JobStopped, Judge, Work, honest
 
 log = logging.getLogger("bafl.node")
+
+_HOPELESS = (TrainingError, JournalError, ManifestError)
+"""Refusals that end a node; any other is about what strangers sent, and may pass."""
+
+_BEHIND_LOOKS = 5
+"""So often in a row an older view than one seen before is passed over."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeOptions:
-    """How a node runs. Times in seconds; confirmations: blocks before a submission counts."""
+    """How a node runs. Times in seconds; confirmations: blocks before a submission counts.
+
+    stop_grace_s: how long a node that stops waits for what is under way, before it leaves it to
+    its next start.
+    """
 
     protocol: Options = field(default_factory=Options)
     poll_s: float = 2.0
@@ -47,6 +67,7 @@ class NodeOptions:
     fetch_timeout_s: float = 30.0
     retry_s: float = 5.0
     transaction_timeout_s: float = 600.0
+    stop_grace_s: float = 4.0
 
 
 class Node:
@@ -76,74 +97,113 @@ class Node:
         self.journal = Journal(
             home / "journal.sqlite", federation.chain_id, federation.address, self.address
         )
-        self.history_file = HistoryFile(federation, home / "history.sqlite")
-        shelf = Shelf(home / "payloads", store, manifest.size_limit, self.options.fetch_timeout_s)
-        federal = replay.Federal(federation.chain_id, federation.address, manifest)
-        secret = hmac.new(sender.account.key, b"BAFL hold-out", hashlib.sha256).digest()
-        self.work = Work(federal, self.journal, shelf, task, self.address, secret, home, judge)
+        try:
+            self.history_file = HistoryFile(federation, home / "history.sqlite")
+            limit, timeout_s = manifest.size_limit, self.options.fetch_timeout_s
+            shelf = Shelf(home / "payloads", store, limit, timeout_s)
+            federal = replay.Federal(federation.chain_id, federation.address, manifest)
+            secret = hmac.new(sender.account.key, b"BAFL hold-out", hashlib.sha256).digest()
+            self.work = Work(federal, self.journal, shelf, task, self.address, secret, home, judge)
+        except BaseException:
+            self.journal.close()
+            raise
         self._busy: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._failure: BaseException | None = None
         self._rest_until: dict[tuple[str, int], float] = {}
         self._seen: dict[tuple[str, int], float] = {}
-        self._sending = asyncio.Lock()
+        self._sending = False
+        self._newest_block = 0
+        self._behind = 0
         self._wake = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Take part until `stop` is set. Raises what cannot be mended by trying again.
 
-        On return nothing is under way; what was begun is in the journal.
+        On return the journal is closed, so nothing goes on; what was begun is in it.
         """
         log.info("%s: node started", self.address)
-        stopper = asyncio.create_task(self._stop_work(stop))
+        stopped = asyncio.create_task(stop.wait())
+        looking: asyncio.Task[float] | None = None
         try:
             while not stop.is_set():
-                try:
-                    await self._look()
-                except OutsideError as error:
-                    self._tell_wait("looking at the chain", error)
-                    await self._pause(stop, self.options.retry_s)
+                looking = asyncio.create_task(self._look())
+                await asyncio.wait({looking, stopped}, return_when=asyncio.FIRST_COMPLETED)
                 if self._failure is not None:
                     raise self._failure
-                await self._pause(stop, self.options.poll_s)
+                if looking.done():
+                    await self._pause(stopped, looking.result())
         finally:
             self.work.stopping.set()
-            stopper.cancel()
-            await asyncio.gather(*self._busy.values(), stopper, return_exceptions=True)
-            self.history_file.close()
-            self.journal.close()
+            stopped.cancel()
+            await self._wind_up(looking)
             log.info("%s: node stopped", self.address)
+
+    async def _wind_up(self, looking: asyncio.Task[float] | None) -> None:
+        """Wait a little for what is under way, and leave the rest: it is done again."""
+        tasks = {*self._busy.values(), *([looking] if looking is not None else [])}
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=self.options.stop_grace_s)
+            for task in late:
+                task.cancel()
+            if late:
+                left = ", ".join(" ".join(map(str, key)) for key in self._busy) or "looking"
+                log.warning("%s: stopping in the middle of: %s", self.address, left)
+            await asyncio.gather(*tasks, return_exceptions=True)
+        self.journal.close()
+        with contextlib.suppress(TimeoutError):  # held while the chain does not answer
+            await asyncio.wait_for(in_thread(self.history_file.close), 1.0)
 
     # --- looking ---
 
-    async def _look(self) -> None:
+    async def _look(self) -> float:
+        """Look, start what is to be done, and return the seconds until the next look."""
         under_way = set(self._busy)
-        view = await asyncio.to_thread(self._read)
-        if not under_way <= self._busy.keys():
-            return  # something was done meanwhile that this view may not show: look again
-        now = time.time()
+        try:
+            view = await in_thread(self._read)
+        except (OutsideError, ContractRefusal) as error:
+            self._tell_wait("looking at the chain", error)
+            return self.options.retry_s
+        if view is None or not under_way <= self._busy.keys():
+            return (
+                self.options.poll_s
+            )  # something was done meanwhile that this view may not show: look again
+        now = time.monotonic()
         turns = protocol.open_turns(view)
         self._seen = {key: self._seen.get(key, now) for key in turns}
-        resting = {key for key, until in self._rest_until.items() if until > now}
-        busy = frozenset(self._busy) | resting
+        self._rest_until = {key: until for key, until in self._rest_until.items() if until > now}
+        busy = frozenset(self._busy) | frozenset(self._rest_until)
         confirmed = view.block + 1 - self.options.confirmations
-        notes = self.journal.notes(view.judging.id, confirmed, self._seen, busy)
+        notes = self.journal.notes(view.judging.id, confirmed, self._seen, busy, self._sending)
         for action in protocol.decide(view, notes, self.options.protocol, self.address, now):
             self._start(action, view)
+        return self.options.poll_s
 
-    def _read(self) -> View:
+    def _read(self) -> View | None:
+        """See how things stand; None if that is older than what was seen before."""
         # The view first: what it speaks of is then in the history for certain.
         view = self.federation.view(self.address)
-        self.work.history = history = self.history_file.sync()
+        history = self.history_file.sync()
+        # An RPC of many machines goes back only for a moment, a reorg for good.
+        self._behind = self._behind + 1 if view.block < self._newest_block else 0
+        if 0 < self._behind < _BEHIND_LOOKS or history.block < view.block:
+            log.info("%s: the RPC is behind what it said before", self.address)
+            return None
+        self._newest_block = view.block
+        history = history.copy()  # the file goes on folding into its own
         self.journal.reconcile(history.updates_by(self.address))
+        self.work.see(view, history)
         return view
 
     def _start(self, action: Action, view: View) -> None:
+        self._sending = self._sending or isinstance(action, protocol.Transaction)
         task = asyncio.create_task(self._do(action, view))
         self._busy[action.key] = task
         task.add_done_callback(lambda done: self._done(action, done))
 
     def _done(self, action: Action, task: asyncio.Task[None]) -> None:
         del self._busy[action.key]
+        if isinstance(action, protocol.Transaction):
+            self._sending = False
         self._failure = self._failure or (None if task.cancelled() else task.exception())
         self._wake.set()
 
@@ -153,29 +213,37 @@ class Node:
         started = time.monotonic()
         try:
             await self._perform(action, view)
+        except JobStopped as stopped:
+            self._rest(action, self.options.poll_s)
+            log.info("%s: left %s: %s", self.address, _name(action), stopped)
         except ContractRefusal as refusal:
             self._rest(action, self.options.poll_s)
             log.info("%s: %s was refused: %s", self.address, _name(action), refusal)
-            if isinstance(action, protocol.Submit) and _for_good(refusal, view):
-                self.work.give_up(action.trained)
         except OutsideError as error:
             self._rest(action, self.options.retry_s)
             self._tell_wait(_name(action), error)
+        except _HOPELESS:
+            raise
         except RefusedError as error:
-            if not isinstance(action, protocol.Recompute):
-                raise
             self._rest(action, self.options.retry_s)
-            log.error("%s: cannot attest window %d: %s", self.address, action.window, error)
+            log.error("%s: cannot %s: %s", self.address, _name(action), error)
         else:
+            # At the next look this may not show yet; asking again at once would go in circles.
+            self._rest(action, self.options.poll_s)
             log.info("%s: %s (%.1f s)", self.address, _name(action), time.monotonic() - started)
 
     async def _perform(self, action: Action, view: View) -> None:
         do, call = self.work, self._call(action)
         if call is not None:
-            async with self._sending:
-                await asyncio.to_thread(self._send, _name(action), call)
+            try:
+                await in_thread(lambda: self._send(_name(action), call))
+            except ContractRefusal as refusal:
+                if isinstance(action, protocol.Submit) and _for_good(refusal, view):
+                    await in_thread(lambda: self._give_up(action))
+                raise
             return
         jobs: dict[type[Action], Callable[[Any], None]] = {
+            protocol.Resume: lambda _: self._resume(),
             protocol.Train: do.train,
             protocol.Publish: do.publish,
             protocol.Resolve: do.resolve,
@@ -183,7 +251,7 @@ class Node:
             protocol.Recompute: lambda a: do.recompute(a, view.judging),
             protocol.Forget: do.forget,
         }
-        await asyncio.to_thread(jobs[type(action)], action)
+        await in_thread(lambda: jobs[type(action)](action))
 
     def _call(self, action: Action) -> Call | None:
         """Return the transaction an action is, or None for work of our own."""
@@ -229,8 +297,12 @@ class Node:
         chain_id, contract = self.federation.chain_id, self.federation.address
         return calls.salt(self.sender.account.key, chain_id, contract, window, tag, self.address)
 
+    def _give_up(self, action: protocol.Submit) -> None:
+        # Not before the newest log was asked: perhaps it is refused because it was taken.
+        self.journal.reconcile(self.history_file.sync().updates_by(self.address))
+        self.work.give_up(action.trained)
+
     def _send(self, name: str, call: Call) -> None:
-        self._resume()
         signed = self.sender.sign(call)
         self.journal.sign(SignedNote(name, signed.nonce, signed.raw, signed.hash))
         self._finish(name, signed)
@@ -239,9 +311,14 @@ class Node:
         def replaced(new: SignedTransaction) -> None:
             self.journal.sign(SignedNote(name, new.nonce, new.raw, new.hash))
 
-        self.sender.broadcast(signed)
         try:
-            self.sender.wait(
+            try:
+                self.sender.broadcast(signed)
+            except Underpriced:
+                signed = self.sender.replace(signed)
+                replaced(signed)
+                self.sender.broadcast(signed)
+            receipt = self.sender.wait(
                 signed,
                 deadline_s=time.time() + self.options.transaction_timeout_s,
                 confirmations=self.options.confirmations,
@@ -251,9 +328,10 @@ class Node:
             self.journal.settle(signed.nonce)
             raise
         self.journal.settle(signed.nonce)
+        self._newest_block = max(self._newest_block, receipt.block)
 
     def _resume(self) -> None:
-        """Bring transactions left under way (a crash, a dead RPC) to their end before others."""
+        """Bring transactions left under way (a crash, a dead RPC) to their end."""
         for note in self.journal.unsettled():
             log.info("%s: resuming %s (nonce %d)", self.address, note.name, note.nonce)
             try:
@@ -267,19 +345,15 @@ class Node:
         again = self.options.retry_s
         log.warning("%s: %s has to wait (again in %g s): %s", self.address, what, again, error)
 
-    async def _pause(self, stop: asyncio.Event, seconds: float) -> None:
+    async def _pause(self, stopped: asyncio.Task[Any], seconds: float) -> None:
         self._wake.clear()
-        waits = [asyncio.create_task(self._wake.wait()), asyncio.create_task(stop.wait())]
+        woken = asyncio.create_task(self._wake.wait())
+        waits = {woken, stopped}
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
-
-    async def _stop_work(self, stop: asyncio.Event) -> None:
-        await stop.wait()
-        self.work.stopping.set()
+        woken.cancel()
 
     def _rest(self, action: Action, seconds: float) -> None:
-        self._rest_until[action.key] = time.time() + seconds
+        self._rest_until[action.key] = time.monotonic() + seconds
 
 
 def _name(action: Action) -> str:
@@ -300,4 +374,8 @@ def _for_good(refusal: ContractRefusal, view: View) -> bool:
     if refusal.name == "BaseNotNewer":
         # The base of the last update counts again while it is the latest version.
         return refusal.arguments["base"] != view.head.version
+    if refusal.name == "BaseNotFinal":
+        # Either the RPC lags, or its version is gone: after a deep reorg, on a chain made anew.
+        base = refusal.arguments["base"]
+        return isinstance(base, int) and base > view.head.version
     return refusal.name == "BaseTooStale"

@@ -18,6 +18,9 @@ from bafl.types import Encoding, Phase, Root, View
 RING = 8
 """Windows whose updates the contract remembers; payloads of older, unused ones may be forgotten."""
 
+TURNS = 16
+"""Most places in a turn: of many nodes some may be gone, and a phase must not end unattended."""
+
 
 # --- what the journal knows ---
 
@@ -56,6 +59,7 @@ class Notes:
     out for other contents does not count. unpublished and unresolved are ids of own updates:
     confirmed but not yet in the store, and published but not yet known to be included or not.
     seen_s: when this node first saw that a turn such as ("seal", window) was open to anyone.
+    sending: a transaction is under way. unsettled: one was signed and its end is not known.
     """
 
     trained: Trained | None = None
@@ -66,6 +70,8 @@ class Notes:
     pinned_windows: tuple[int, ...] = ()
     seen_s: Mapping[tuple[str, int], float] = field(default_factory=dict)
     busy: frozenset[tuple[str, int]] = frozenset()
+    sending: bool = False
+    unsettled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,11 @@ class Train(Action):
     """Train on a version's model and write the update."""
 
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resume(Action):
+    """Bring transactions to their end that were under way when the node stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,21 +218,39 @@ class TakeSeat(Action):
     """Take a validator's seat."""
 
 
+Transaction = (
+    Resume | Submit | Commit | Reveal | Attest | Seal | Tally | Settle | Discard | Wake | TakeSeat
+)
+
+
 def decide(
     view: View, notes: Notes, options: Options, address: str, now_s: float
 ) -> tuple[Action, ...]:
     """What `address` should do now, most urgent first.
 
+    now_s: by the clock of `notes.seen_s`, whatever that is.
     Deterministic; the same action comes again at every look until the view or the notes show that
-    it is done. Returns no action whose key is in `notes.busy`.
+    it is done. Returns no action whose key is in `notes.busy`, and at most one transaction, none
+    while one is under way: each is decided on a view that shows the one before.
     """
     wanted = [
+        *([Resume()] if notes.unsettled else []),
         *_judge(view, notes, options),
         *_take_turns(view, notes, options, address, now_s),
         *_train(view, notes, options),
         *_look_after(view, notes),
     ]
-    return tuple(action for action in wanted if action.key not in notes.busy)
+    actions: list[Action] = []
+    sending = notes.sending
+    for action in wanted:
+        sends = isinstance(action, Transaction)
+        if action.key in notes.busy:
+            # What was under way when the node stopped goes first even while it rests.
+            sending = sending or isinstance(action, Resume)
+        elif not (sends and sending):
+            actions.append(action)
+            sending = sending or sends
+    return tuple(actions)
 
 
 def turn_order(name: str, window: int, address: str, nodes: int) -> int:
@@ -273,7 +302,7 @@ def _take_turns(
     view: View, notes: Notes, options: Options, address: str, now_s: float
 ) -> list[Action]:
     kinds = {"seal": Seal, "tally": Tally, "settle": Settle, "discard": Discard}
-    nodes = max(view.head.seats.bit_count(), view.head.trainers)
+    nodes = min(TURNS, max(view.head.seats.bit_count(), view.head.trainers))
     return [
         kinds[name](window)
         for name, window in open_turns(view)
@@ -296,5 +325,5 @@ def _look_after(view: View, notes: Notes) -> list[Action]:
     return [
         *(Publish(update) for update in notes.unpublished),
         *(Resolve(update) for update in notes.unresolved if update // 16 < ended),
-        *(Forget(w) for w in notes.pinned_windows if w + RING <= view.head.open_window),
+        *[Forget(w) for w in notes.pinned_windows if w + RING <= view.head.open_window][:1],
     ]

@@ -6,68 +6,72 @@ same, so a crash in the middle costs time and nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import logging
 import math
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bafl import protocol, replay
-from bafl.aggregate import exact
-from bafl.aggregate.clipped_mean import squared_norm_of
-from bafl.aggregate.rules import clipped
+from bafl.bench import Bench, Judge, candidates, honest
 from bafl.chain.history import History
-from bafl.codec.model import flat, flatten, read_model, unflat
-from bafl.codec.update import UpdateFile, read_update, write_update
-from bafl.errors import ChainError, ManifestError, PayloadError, StoreError, TrainingError
+from bafl.codec.files import whole
+from bafl.codec.model import ModelFile, flat, flatten, read_model, unflat
+from bafl.codec.update import write_update
+from bafl.errors import BaflError, ChainError, PayloadError, TaskError, TrainingError
 from bafl.journal import Journal
-from bafl.judge import rules
-from bafl.judge.copies import Authored, copied, tiny
-from bafl.judge.score import Candidate, Loss, Verdicts, score_window
 from bafl.protocol import Recomputed, Scored, Trained
 from bafl.replay import Federal
 from bafl.store.shelf import Shelf
 from bafl.tasks.arrays import load_arrays, state_arrays
 from bafl.tasks.base import Task, TrainContext, TrainingStopped, holdout_of
-from bafl.types import Encoding, UpdateHeader, UpdateRecord, Window
+from bafl.types import Encoding, Root, UpdateHeader, View, Window
+
+__all__ = ["Bench", "ChainClock", "JobStopped", "Judge", "Work", "honest"]
 
 log = logging.getLogger("bafl.node")
 
 Vector = NDArray[np.float32]
+Contents = tuple[int, int]
+
+_MOST_SAMPLES = 2**32 - 1
+_MOST_METRIC = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What a judge is given: a window on the bench.
+class JobStopped(BaflError):
+    """The node is stopping, or what a job was for is over; nothing came of it."""
 
-    loss: hold-out loss of weights (P,). base: float32 (P,). candidates, authors: one an update.
-    """
-
-    loss: Loss
-    base: Vector
-    genesis_loss: float
-    candidates: Sequence[Candidate]
-    authors: Sequence[str]
+    exit_code = 130
 
 
-Judge = Callable[[Bench], Verdicts]
+class ChainClock:
+    """The chain's time between its blocks, whatever this machine's clock says."""
 
+    def __init__(self) -> None:
+        self._ahead_s = -math.inf
 
-def honest(bench: Bench) -> Verdicts:
-    """Judge as DESIGN says; see `bafl.judge.score.score_window`."""
-    return score_window(bench.loss, bench.base, bench.genesis_loss, bench.candidates)
+    def see(self, block_time_s: float) -> None:
+        """Take in a block's time: it is never later than now."""
+        self._ahead_s = max(self._ahead_s, block_time_s - time.monotonic())
+
+    def now_s(self) -> float:
+        """Seconds since 1970, as far as the blocks seen tell."""
+        return time.monotonic() + self._ahead_s
 
 
 class Work:
-    """The jobs of one node. `history` is set by the node at each look."""
+    """The jobs of one node, which shows it what it saw (`see`) before each.
+
+    Jobs raise JobStopped when the node is stopping.
+    """
 
     history: History
 
@@ -84,7 +88,9 @@ class Work:
     ) -> None:
         """secret: seeds the hold-out of each window, so that nobody can foresee it.
 
-        Raises ManifestError if the task's model does not fit the federation's manifest.
+        Tidies up what an earlier run left in `shelf` and `home`; both are this node's alone.
+        Raises ManifestError if the task's model does not fit the federation's manifest, TaskError
+        for a number of samples that cannot be declared.
         """
         self.federal = federal
         self.journal = journal
@@ -93,68 +99,108 @@ class Work:
         self.address = address
         self.judge = judge
         self.stopping = threading.Event()
+        self.clock = ChainClock()
+        self._to_score: Contents | None = None
         self._secret = secret
+        if not 1 <= task.samples <= _MOST_SAMPLES:
+            raise TaskError(f"task {task.name} has {task.samples} samples; give it at least one")
+        model = task.model()
+        flatten(state_arrays(model), federal.manifest)
+        self._spare_models = [model]
         self._residuals = home / "residuals"
         self._residuals.mkdir(parents=True, exist_ok=True)
-        flatten(state_arrays(task.model()), federal.manifest)
+        self._sweep_residuals()
+        shelf.tidy()
+
+    def see(self, view: View, history: History) -> None:
+        """Take in how things stand. history: one that nobody folds further."""
+        self.history = history
+        self.clock.see(view.block_time_s)
+        scores = view.duties.can_commit or view.duties.can_reveal
+        self._to_score = (view.judging.id, view.judging.tag) if scores else None
 
     # --- training ---
 
     def train(self, action: protocol.Train) -> None:
         """Train on a version and journal the update. Raises TrainingError if it is not finite."""
         manifest = self.federal.manifest
-        file = read_model(
-            replay.model(self.federal, self.history, action.version, self.shelf), manifest
-        )
+        file = self._model(action.version)
         model = self.task.model()
         load_arrays(model, file.tensors)
         context = TrainContext(
             base_version=action.version,
-            seed=self._seed("train", action.version),
+            # The same version may be trained again, when a window came to nothing.
+            seed=self._seed("train", action.version, self.journal.trainings()),
             should_stop=self.stopping.is_set,
         )
         try:
             self.task.train(model, context)
-        except TrainingStopped:
-            return
+        except TrainingStopped as stopped:
+            raise JobStopped(str(stopped)) from stopped
         delta = flatten(state_arrays(model), manifest) - flat(file)
         if not np.isfinite(delta).all():
             raise TrainingError(
                 f"training on version {action.version} gave weights that are not finite: lower "
                 "the learning rate, clip gradients, or look for broken rows in the data"
             )
-        lost = self.journal.residual()
-        if lost is not None and (self._residuals / lost).exists():
-            delta = delta + np.load(self._residuals / lost, allow_pickle=False)
-        self._write(delta, action.version)
+        lost = self._lost()
+        try:
+            self._write(delta if lost is None else delta + lost, action.version)
+        except PayloadError as error:
+            raise TrainingError(f"the update of version {action.version}: {error}") from error
 
     def _write(self, delta: Vector, version: int) -> None:
         manifest, federal = self.federal.manifest, self.federal
         encoding = Encoding.INT8 if Encoding.INT8 in manifest.encodings else manifest.encodings[0]
         header = UpdateHeader(federal.chain_id, federal.address, self.address, version, encoding)
-        with tempfile.TemporaryDirectory(dir=self.shelf.folder, prefix=".update-") as folder:
-            path = Path(folder) / "update"
-            residual = write_update(path, delta, header, manifest)
-            root = self.shelf.keep(path)
+        with self.shelf.workspace() as folder:
+            residual = write_update(folder / "update", delta, header, manifest)
+            root = self.shelf.keep(folder / "update")
         name = f"{root.digest.hex()}.npy"
-        np.save(self._residuals / name, residual, allow_pickle=False)
+        with whole(self._residuals / name) as out:
+            np.save(out, residual, allow_pickle=False)
         self.journal.train(Trained(version, root, encoding, self.task.samples), name)
+        self._sweep_residuals()
+
+    def _lost(self) -> Vector | None:
+        """Return what the encoding of the last used update lost, if it is (soundly) there."""
+        name = self.journal.residual()
+        if name is None:
+            return None
+        try:
+            with (self._residuals / name).open("rb") as file:
+                lost: Vector = np.load(file, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            log.warning("%s: training without the residual %s: %s", self.address, name, error)
+            return None
+        fits = lost.shape == (self.federal.manifest.parameters,) and lost.dtype == np.float32
+        return lost if fits and bool(np.isfinite(lost).all()) else None
+
+    def _sweep_residuals(self) -> None:
+        """Remove the residuals that nothing needs; only the one job that writes them does so."""
+        needed = self.journal.residuals()
+        for file in self._residuals.iterdir():
+            if file.name not in needed:
+                file.unlink(missing_ok=True)
 
     def give_up(self, trained: Trained) -> None:
-        """Give up an update that the contract will never take."""
-        self.journal.drop(trained)
-        (self._residuals / f"{trained.root.digest.hex()}.npy").unlink(missing_ok=True)
-        log.warning("%s: gave up an update of version %d", self.address, trained.base_version)
+        """Give up an update that the contract will never take, unless it did."""
+        if self.journal.drop(trained):
+            if trained.root not in self.journal.pinned_after(0):
+                self.shelf.remove(trained.root)
+            log.warning("%s: gave up an update of version %d", self.address, trained.base_version)
 
     def publish(self, action: protocol.Publish) -> None:
         """Put an own update's payload into the store, now that its submission is confirmed."""
-        root = self.journal.own(action.update).trained.root
-        self.shelf.publish(root)
-        self.journal.pin(action.update // 16, root)
+        own = self.journal.own(action.update)
+        if own is None:
+            return  # a reorg took it
+        self.shelf.publish(own.trained.root)
+        self.journal.pin(action.update // 16, own.trained.root)
         self.journal.published(action.update)
 
     def resolve(self, action: protocol.Resolve) -> None:
-        """Keep what an own update's encoding lost if it was used; forget it if not."""
+        """Note whether an own update was used: what its encoding lost counts only then."""
         window, index = divmod(action.update, 16)
         if not self.history.ended(window):
             return
@@ -164,130 +210,114 @@ class Work:
             and tallied is not None
             and tallied.verdicts[index].used
         )
-        own = self.journal.own(action.update)
         self.journal.resolved(action.update, used)
-        if not used:
-            (self._residuals / own.residual).unlink(missing_ok=True)
 
     # --- judging ---
 
     def score(self, action: protocol.Score, window: Window) -> None:
-        """Fetch a window's payloads, score them on the hold-out and journal the verdict."""
-        manifest = self.federal.manifest
-        records = self.history.updates(window.id)
+        """Fetch a window's payloads, score them on the hold-out and journal the verdict.
+
+        Raises JobStopped when it is too late for the window, StoreError where our own store or
+        disk is to blame: an author is not.
+        """
+        contents = (window.id, window.tag)
+        history = self.history
+        records = history.updates(window.id)
         if len(records) != window.updates:
             raise ChainError(
                 f"the RPC's log shows {len(records)} of the {window.updates} updates of window "
                 f"{window.id}: it lags behind, or drops logs"
             )
-        base = read_model(
-            replay.model(self.federal, self.history, window.base_version, self.shelf), manifest
+        base, genesis = self._model(window.base_version), self._model(0)
+        for record in records:
+            self.journal.pin(window.id, record.root)
+        found = candidates(
+            self.federal,
+            history,
+            window.id,
+            self.shelf,
+            self._patience_s(window),
+            lambda: self._go_on(contents),
         )
-        candidates = self._candidates(records, time.time() + self._patience(window))
         measure = holdout_of(self.task, self._seed("holdout", window.id))
-        model = self.task.model()
+        start, first = flat(base), flat(genesis)
+        with self._spare_model() as model:
 
-        def loss(weights: Vector) -> float:
-            load_arrays(model, unflat(weights, base))
-            return measure(model).loss
+            def loss(weights: Vector) -> float:
+                self._go_on(contents)
+                load_arrays(model, unflat(weights, base))
+                try:
+                    return measure(model).loss
+                except Exception as error:
+                    # Only weights that everybody agreed on show a fault of the task.
+                    if weights is start or weights is first:
+                        raise
+                    log.warning("window %d: weights that break the task: %r", window.id, error)
+                    return math.inf
 
-        genesis = read_model(replay.model(self.federal, self.history, 0, self.shelf), manifest)
-        bench = Bench(
-            loss, flat(base), loss(flat(genesis)), candidates, [r.participant for r in records]
-        )
-        verdicts = self.judge(bench)
+            authors = [record.participant for record in records]
+            verdicts = self.judge(Bench(loss, start, loss(first), found, authors))
         self.journal.score(window.id, window.tag, Scored(verdicts.scores, verdicts.keep))
 
-    def _candidates(self, records: Sequence[UpdateRecord], until_s: float) -> list[Candidate]:
-        found: dict[int, UpdateFile] = {}
-        codes: dict[int, int] = {}
-        for record in records:
-            try:
-                found[record.id] = self._fetch(record, until_s)
-                self.journal.pin(record.window, record.root)
-            except (PayloadError, ManifestError) as error:
-                codes[record.id] = rules.MALFORMED
-                log.warning("update %d is malformed: %s", record.id, error)
-            except StoreError as error:
-                codes[record.id] = rules.UNAVAILABLE_OR_COPY
-                log.warning("update %d is unavailable: %s", record.id, error)
-        norms = {id_: exact.norm_of(squared_norm_of(file)) for id_, file in found.items()}
-        median = sorted(norms.values())[(len(norms) - 1) // 2] if norms else 0.0
-        for record in records:
-            file = found.get(record.id)
-            if file is None:
-                continue
-            if tiny(norms[record.id], median) or self._copied(record, file):
-                codes[record.id] = rules.UNAVAILABLE_OR_COPY
-                del found[record.id]
-        deltas = dict(zip(found, clipped(list(found.values())), strict=True))
-        return [
-            Candidate(code=codes[r.id]) if r.id in codes else Candidate(delta=deltas[r.id])
-            for r in records
-        ]
-
-    def _fetch(self, record: UpdateRecord, until_s: float) -> UpdateFile:
-        """Wait for a payload until `until_s`: its author publishes it after the confirmation."""
-        while True:
-            try:
-                path = self.shelf.path(record.root)
-                break
-            except StoreError:
-                if time.time() >= until_s or self.stopping.wait(0.5):
-                    raise
-        return read_update(path, self.federal.header(record), self.federal.manifest)
-
-    def _copied(self, record: UpdateRecord, file: UpdateFile) -> bool:
-        mine = Authored(record.participant, file.array())
-        first = max(1, record.window - protocol.RING + 1)
-        for window in range(first, record.window + 1):
-            for other in self.history.updates(window):
-                if other.id >= record.id or other.participant == record.participant:
-                    continue
-                if not self.shelf.has(other.root):
-                    continue
-                try:
-                    theirs = read_update(
-                        self.shelf.path(other.root),
-                        self.federal.header(other),
-                        self.federal.manifest,
-                    )
-                except (PayloadError, ManifestError):
-                    continue
-                if copied(mine, [Authored(other.participant, theirs.array())]):
-                    log.warning("update %d is a copy of update %d", record.id, other.id)
-                    return True
-        return False
-
-    def _patience(self, window: Window) -> float:
+    def _patience_s(self, window: Window) -> float:
         """Seconds to wait for missing payloads: half of what is left, to leave time to score."""
-        return max(0.0, (window.deadline_s - time.time()) / 2)
+        return max(0.0, (window.deadline_s - self.clock.now_s()) / 2)
 
     def recompute(self, action: protocol.Recompute, window: Window) -> None:
         """Work out the next model, keep and publish it, and measure it on the hold-out."""
-        base = self.history.versions[window.base_version].root
+        base = replay.version(self.history, window.base_version).root
         root = replay.recompute(self.federal, self.history, window.id, base, self.shelf)
         self.shelf.publish(root)
-        model = self.task.model()
-        load_arrays(model, read_model(self.shelf.path(root), self.federal.manifest).tensors)
-        metric = self.task.evaluate(model).metric
+        tensors = read_model(self.shelf.path(root), self.federal.manifest).tensors
+        with self._spare_model() as model:
+            load_arrays(model, tensors)
+            metric = self.task.evaluate(model).metric
         millionths = round(metric * 1e6) if math.isfinite(metric) else 0
-        self.journal.recompute(action.window, action.tag, Recomputed(root, millionths))
+        bounded = max(-_MOST_METRIC, min(millionths, _MOST_METRIC))
+        self.journal.recompute(action.window, action.tag, Recomputed(root, bounded))
 
     def forget(self, action: protocol.Forget) -> None:
-        """Unpin the payloads of a window that are part of no version; keep the others."""
-        tallied = self.history.tallied(action.window)
-        final = self.history.version_of(action.window) is not None
-        used = {
-            record.root
-            for record in self.history.updates(action.window)
-            if final and tallied is not None and tallied.verdicts[record.index].used
-        }
-        for root in self.journal.pins(action.window):
-            if root not in used:
-                self.shelf.drop(root)
-        self.journal.forget(action.window)
+        """Let go of a window's payloads that are part of no version; the store keeps the others."""
+        window, history = action.window, self.history
+        versions = {record.root for record in history.versions}
+        used = self._used(window)
+        held = set(self.journal.pins(window)) | self.journal.models(window)
+        for root in held - used - versions - self.journal.pinned_after(window):
+            self.shelf.drop(root)
+        for root in used:
+            if self.shelf.store.has(root):
+                self.shelf.remove(root)
+        recent = {record.root for record in history.versions[-protocol.RING :]}
+        for root in self.shelf.roots() & versions - recent - {history.genesis}:
+            self.shelf.remove(root)
+        self.journal.forget(window)
 
-    def _seed(self, purpose: str, number: int) -> int:
-        message = f"bafl {purpose} {number}".encode()
+    def _used(self, window: int) -> set[Root]:
+        tallied = self.history.tallied(window)
+        if tallied is None or self.history.version_of(window) is None:
+            return set()
+        updates = self.history.updates(window)
+        return {record.root for record in updates if tallied.verdicts[record.index].used}
+
+    # --- parts ---
+
+    def _model(self, version: int) -> ModelFile:
+        path = replay.model(self.federal, self.history, version, self.shelf)
+        return read_model(path, self.federal.manifest)
+
+    @contextlib.contextmanager
+    def _spare_model(self) -> Iterator[Any]:
+        """A model to load weights into: a task's model() may be expensive."""
+        model = self._spare_models.pop() if self._spare_models else self.task.model()
+        yield model
+        self._spare_models.append(model)
+
+    def _go_on(self, contents: Contents) -> None:
+        if self.stopping.is_set():
+            raise JobStopped("the node is stopping")
+        if contents != self._to_score:
+            raise JobStopped(f"window {contents[0]} takes no more scores")
+
+    def _seed(self, purpose: str, *numbers: int) -> int:
+        message = " ".join(["bafl", purpose, *map(str, numbers)]).encode()
         return int.from_bytes(hmac.new(self._secret, message, hashlib.sha256).digest()[:4], "big")

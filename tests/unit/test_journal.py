@@ -31,6 +31,14 @@ def on_chain(number: int, update_id: int) -> UpdateRecord:
     return UpdateRecord(update_id, ME, 0, root(number), Encoding.INT8, 10, 1)
 
 
+def settled(journal: Journal, number: int, update_id: int, used: bool = False) -> None:
+    """An update with the root `number` that was submitted, published and judged."""
+    journal.train(trained(number), f"{number}.npy")
+    journal.reconcile([on_chain(number, update_id)])
+    journal.published(update_id)
+    journal.resolved(update_id, used)
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "home" / "journal.sqlite"
@@ -172,3 +180,90 @@ def test_a_replacement_takes_its_nonces_place(journal: Journal) -> None:
     assert journal.unsettled() == (SignedNote("seal", 4, b"dear", b"b"),)
     journal.settle(4)
     assert journal.unsettled() == ()
+
+
+def test_the_same_bytes_trained_again_are_not_taken_for_those_submitted_before(
+    journal: Journal,
+) -> None:
+    settled(journal, 1, 35)
+    journal.train(trained(1), "1.npy")
+    journal.reconcile([on_chain(1, 35)])
+    assert journal.notes(2, 9, {}, frozenset()).trained == trained(1)
+    journal.reconcile([on_chain(1, 35), on_chain(1, 51)])
+    notes = journal.notes(2, 9, {}, frozenset())
+    assert (notes.trained, notes.unpublished) == (None, (51,))
+
+
+def test_an_update_that_a_reorg_moved_is_published_and_kept_for_its_new_window(
+    journal: Journal,
+) -> None:
+    journal.train(trained(1), "1.npy")
+    journal.reconcile([on_chain(1, 35)])
+    journal.published(35)
+    journal.reconcile([on_chain(1, 51)])
+    assert journal.notes(2, 9, {}, frozenset()).unpublished == (51,)
+
+
+def test_an_update_that_a_reorg_took_is_no_error_for_who_was_publishing_it(
+    journal: Journal,
+) -> None:
+    journal.train(trained(1), "1.npy")
+    journal.reconcile([on_chain(1, 35)])
+    journal.reconcile([])
+    assert journal.own(35) is None
+
+
+def test_an_update_on_the_chain_is_not_dropped(journal: Journal) -> None:
+    journal.train(trained(1), "1.npy")
+    journal.reconcile([on_chain(1, 35)])
+    assert not journal.drop(trained(1))
+    journal.reconcile([])
+    assert journal.drop(trained(1))
+    assert journal.notes(1, 9, {}, frozenset()).trained is None
+
+
+def test_residuals_of_updates_long_past_are_not_needed(journal: Journal) -> None:
+    settled(journal, 1, 35, used=True)
+    assert journal.residuals() == {"1.npy"}
+    settled(journal, 2, 51, used=True)
+    assert journal.residuals() == {"2.npy"}
+    journal.train(trained(3), "3.npy")
+    assert journal.residuals() == {"3.npy"}
+    settled(journal, 3, 67)
+    assert journal.residuals() == set()
+
+
+def test_counts_trainings_so_that_none_repeats_another(journal: Journal) -> None:
+    assert journal.trainings() == 0
+    settled(journal, 1, 35)
+    journal.train(trained(2), "2.npy")
+    journal.drop(trained(2))
+    assert journal.trainings() == 2
+
+
+def test_forgets_what_it_worked_out_for_a_window_with_its_pins(journal: Journal) -> None:
+    for window in (1, 2):
+        journal.pin(window, root(window))
+        journal.pin(window, root(5))
+        journal.score(window, 5, Scored((10,), 1))
+        journal.recompute(window, 5, Recomputed(root(9), 1))
+    assert journal.models(1) == {root(9)}
+    assert journal.pinned_after(1) == {root(2), root(5)}
+    journal.forget(1)
+    first, second = (journal.notes(window, 9, {}, frozenset()) for window in (1, 2))
+    assert (first.pinned_windows, first.scored, first.recomputed) == ((2,), {}, {})
+    assert second.scored
+    assert second.recomputed
+
+
+def test_a_refused_journal_is_not_held(path: Path, journal: Journal) -> None:
+    journal.close()
+    with pytest.raises(JournalError, match="chain id"):
+        Journal(path, 1, FEDERATION, ME)
+    Journal(path, 31337, FEDERATION, ME).close()
+
+
+def test_says_whether_a_transaction_may_be_under_way(journal: Journal) -> None:
+    assert not journal.notes(1, 9, {}, frozenset()).unsettled
+    journal.sign(SignedNote("seal", 4, b"raw", b"hash"))
+    assert journal.notes(1, 9, {}, frozenset()).unsettled

@@ -13,16 +13,19 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from bafl.journal import Journal
 from bafl.protocol import (
+    TURNS,
     Action,
     Attest,
     Commit,
     Discard,
+    Forget,
     Notes,
     Options,
     Publish,
     Recompute,
     Recomputed,
     Resolve,
+    Resume,
     Reveal,
     Score,
     Scored,
@@ -37,68 +40,12 @@ from bafl.protocol import (
     open_turns,
     turn_order,
 )
-from bafl.types import (
-    NO_SEAT,
-    RAW,
-    Duties,
-    Encoding,
-    Head,
-    Participant,
-    Phase,
-    Role,
-    Root,
-    UpdateRecord,
-    View,
-    Window,
-)
+from bafl.types import RAW, Duties, Encoding, Phase, Root, UpdateRecord, View
+from tests.unit.views import IDLE, view, window
 
 ME = "0x" + "11" * 20
 FEDERATION = "0x" + "22" * 20
-IDLE = Duties(
-    can_submit=False,
-    submit_refusal=b"",
-    may_train_latest=False,
-    can_seal=False,
-    can_commit=False,
-    can_reveal=False,
-    can_tally=False,
-    can_attest=False,
-    can_settle=False,
-    can_discard=False,
-    can_wake=False,
-    can_take_seat=False,
-    can_withdraw=False,
-    claimable_wei=0,
-    act_by_s=0,
-)
 GENERALLY = Options(slot_s=0)
-
-
-def window(id_: int, phase: Phase, tag: int = 0, updates: int = 0) -> Window:
-    return Window(id_, phase, updates, 0, 0, 0, tag, 0, 1, 0, 0, 0, 0)
-
-
-def view(
-    duties: Duties = IDLE,
-    judging: Window | None = None,
-    open_: Window | None = None,
-    version: int = 0,
-) -> View:
-    opened = open_ or window(1, Phase.NONE)
-    return View(
-        block=1,
-        block_time_s=1,
-        head=Head(version, opened.id, (judging or opened).id, 4, 15, 3, *(False, False), *[0] * 5),
-        model_digest=bytes(32),
-        judging=judging or opened,
-        open=opened,
-        participant=Participant(
-            Role.TRAINER | Role.VALIDATOR, 1, 0, 0, 0, 300_000, 300_000, 0, 0, 0, 0, False,
-            NO_SEAT, (0, 0), (0, 0), (0, 0), (0, 0), bytes(32),
-        ),
-        duties=duties,
-        commitment=bytes(32),
-    )  # fmt: skip
 
 
 SCORED = Scored((10, -20), 1)
@@ -158,6 +105,36 @@ def test_looks_after_updates_whose_window_has_ended() -> None:
     now = view(judging=window(5, Phase.COMMIT), open_=window(6, Phase.OPEN))
     notes = Notes(unpublished=(97,), unresolved=(65, 81), pinned_windows=())
     assert asked(now, notes) == (Publish(97), Resolve(65))
+
+
+def test_sends_one_transaction_at_a_time_the_most_urgent_first() -> None:
+    duties = replace(IDLE, can_commit=True, can_seal=True, can_submit=True)
+    now = view(duties, window(3, Phase.COMMIT, tag=9, updates=2))
+    notes = Notes(trained=TRAINED, scored={(3, 9): SCORED}, unpublished=(97,))
+    assert asked(now, notes) == (Commit(3, 9, SCORED), Publish(97))
+    assert asked(now, replace(notes, sending=True)) == (Publish(97),)
+    resting = replace(notes, busy=frozenset({("commit", 3)}))
+    assert asked(now, resting) == (Seal(1), Publish(97))
+
+
+def test_ends_what_was_under_way_before_it_sends_anything_else() -> None:
+    now = view(replace(IDLE, can_submit=True))
+    notes = Notes(trained=TRAINED, unpublished=(97,), unsettled=True)
+    assert asked(now, notes) == (Resume(), Publish(97))
+    assert asked(now, replace(notes, sending=True)) == (Publish(97),)
+    assert asked(now, replace(notes, busy=frozenset({("resume", 0)}))) == (Publish(97),)
+
+
+def test_forgets_one_window_at_a_time() -> None:
+    now = view(open_=window(20, Phase.OPEN), judging=window(20, Phase.OPEN))
+    assert asked(now, Notes(pinned_windows=(1, 2, 12, 13))) == (Forget(1),)
+
+
+def test_a_turn_comes_soon_even_where_thousands_are_registered() -> None:
+    now = view(replace(IDLE, can_tally=True), window(3, Phase.TALLY))
+    crowd = replace(now, head=replace(now.head, trainers=50_000))
+    notes = Notes(seen_s={("tally", 3): 0.0})
+    assert decide(crowd, notes, Options(slot_s=2.0), ME, 2.0 * TURNS) == (Tally(3),)
 
 
 @given(st.integers(1, 10_000), st.integers(1, 64))

@@ -1,0 +1,160 @@
+"""What a validator has before it when it judges a window: payloads fetched, read and compared.
+
+All of it comes from strangers: nothing here lasts longer than it was given, and no payload keeps
+another from being judged.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bafl import protocol
+from bafl.aggregate import exact
+from bafl.aggregate.clipped_mean import squared_norm_of
+from bafl.aggregate.rules import clipped
+from bafl.chain.history import History
+from bafl.codec.update import UpdateFile, read_update
+from bafl.errors import BaflError, ManifestError, PayloadError, StoreError
+from bafl.judge import rules
+from bafl.judge.copies import Authored, copied, tiny
+from bafl.judge.score import Candidate, Loss, Verdicts, score_window
+from bafl.replay import Federal
+from bafl.store.shelf import ABSENT, Shelf
+from bafl.types import UpdateRecord
+
+log = logging.getLogger("bafl.node")
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a judge is given: a window on the bench.
+
+    loss: hold-out loss of weights (P,). base: float32 (P,). candidates, authors: one an update.
+    """
+
+    loss: Loss
+    base: Vector
+    genesis_loss: float
+    candidates: Sequence[Candidate]
+    authors: Sequence[str]
+
+
+Judge = Callable[[Bench], Verdicts]
+
+
+def honest(bench: Bench) -> Verdicts:
+    """Judge as DESIGN says; see `bafl.judge.score.score_window`."""
+    return score_window(bench.loss, bench.base, bench.genesis_loss, bench.candidates)
+
+
+def candidates(
+    federal: Federal,
+    history: History,
+    window: int,
+    shelf: Shelf,
+    patience_s: float,
+    go_on: Callable[[], object],
+) -> list[Candidate]:
+    """Fetch a window's payloads and say of each what there is to judge.
+
+    patience_s: how long to wait for what is missing. go_on: called often; what it raises ends it.
+    Raises StoreError where our own store or disk is to blame: an author is not.
+    """
+    records = history.updates(window)
+    found, codes = _fetch(federal, records, shelf, patience_s, go_on)
+    norms = {id_: exact.norm_of(squared_norm_of(file)) for id_, file in found.items()}
+    # Updates that are nothing say nothing about how large an update is.
+    sized = sorted(norm for norm in norms.values() if norm > 0)
+    median = sized[(len(sized) - 1) // 2] if sized else 0.0
+    copies = _copies(federal, history, window, shelf, found, go_on)
+    for id_, norm in norms.items():
+        if tiny(norm, median) or id_ in copies:
+            codes[id_] = rules.UNAVAILABLE_OR_COPY
+            del found[id_]
+    deltas = dict(zip(found, clipped(list(found.values())), strict=True))
+    return [
+        Candidate(code=codes[r.id]) if r.id in codes else Candidate(delta=deltas[r.id])
+        for r in records
+    ]
+
+
+def _fetch(
+    federal: Federal,
+    records: Sequence[UpdateRecord],
+    shelf: Shelf,
+    patience_s: float,
+    go_on: Callable[[], object],
+) -> tuple[dict[int, UpdateFile], dict[int, int]]:
+    """Return the readable updates and the codes of the others, by id.
+
+    An author publishes after the confirmation, so what is missing is waited for.
+    """
+    got = shelf.gather({record.root for record in records}, patience_s, go_on)
+    found: dict[int, UpdateFile] = {}
+    codes: dict[int, int] = {}
+    for record in records:
+        file = got[record.root]
+        try:
+            if isinstance(file, BaflError):
+                raise file
+            found[record.id] = read_update(file, federal.header(record), federal.manifest)
+        except ABSENT as error:
+            codes[record.id] = rules.UNAVAILABLE_OR_COPY
+            log.warning("update %d is unavailable: %s", record.id, error)
+        except (PayloadError, ManifestError) as error:
+            if shelf.has(record.root) and not shelf.sound(record.root):
+                raise StoreError(
+                    f"the file of update {record.id} in {shelf.folder} lost its bytes: "
+                    "it will be fetched again"
+                ) from error
+            codes[record.id] = rules.MALFORMED
+            log.warning("update %d is malformed: %s", record.id, error)
+    return found, codes
+
+
+def _copies(
+    federal: Federal,
+    history: History,
+    judged: int,
+    shelf: Shelf,
+    found: Mapping[int, UpdateFile],
+    go_on: Callable[[], object],
+) -> set[int]:
+    """Return the ids of updates that are copies of another author's earlier one in the ring."""
+    if federal.manifest.parameters < rules.COPY_MIN_WEIGHTS:
+        return set()
+    mine = {
+        record.id: Authored(record.participant, found[record.id].array())
+        for record in history.updates(judged)
+        if record.id in found
+    }
+    copies: set[int] = set()
+    for window in range(max(1, judged - protocol.RING + 1), judged + 1):
+        for other in history.updates(window):
+            go_on()
+            theirs = mine.get(other.id) or _shelved(federal, other, shelf)
+            if theirs is None:
+                continue
+            for id_, update in mine.items():
+                if id_ > other.id and id_ not in copies and copied(update, [theirs]):
+                    log.warning("update %d is a copy of update %d", id_, other.id)
+                    copies.add(id_)
+    return copies
+
+
+def _shelved(federal: Federal, record: UpdateRecord, shelf: Shelf) -> Authored | None:
+    if not shelf.has(record.root):
+        return None
+    try:
+        path = shelf.path(record.root)
+        update = read_update(path, federal.header(record), federal.manifest)
+    except (PayloadError, ManifestError, StoreError):
+        return None
+    return Authored(record.participant, update.array())
