@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
 from numpy.typing import NDArray
 
 from bafl.chain.deploy import (
