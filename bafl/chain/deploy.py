@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from eth_utils.crypto import keccak
+
 from bafl.chain.abi import address_of, artifact, checksum, interface, plain
 from bafl.chain.calls import Call, Creation
 from bafl.chain.errors import RpcError
 from bafl.errors import ChainError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bafl.chain.connection import Connection
     from bafl.chain.sender import Sender
     from bafl.types import Genesis, Parameters
@@ -84,8 +88,8 @@ def deploy_federation(
     initcode = federation_initcode(support, owner, genesis, parameters)
     call = Call("deploy", (salt, initcode), to=support.registry, contract="FederationRegistry")
     abi = interface("FederationRegistry")
-    foretold = sender.connection.call(support.registry, call.data(), sender=sender.address)
-    address = checksum(abi.decode("deploy", foretold)[0])
+    of = abi.encode("addressOf", (sender.address, salt, keccak(initcode)))
+    address = checksum(abi.decode("addressOf", sender.connection.call(support.registry, of))[0])
     receipt = sender.send(call)
     if not sender.connection.code(address, receipt.block):
         raise ChainError(
@@ -117,8 +121,8 @@ def find_creation_block(connection: Connection, address: str) -> int:
     return low
 
 
-def _create(sender: Sender, name: str) -> str:
-    receipt = sender.send(Creation(name, artifact(name).initcode({})))
+def _create(sender: Sender, name: str, libraries: Mapping[str, str] | None = None) -> str:
+    receipt = sender.send(Creation(name, artifact(name).initcode(libraries or {})))
     if receipt.contract is None or not sender.connection.code(receipt.contract):
         raise ChainError(f"{name}: the transaction created no contract")
     return receipt.contract

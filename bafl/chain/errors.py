@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 from eth_utils.crypto import keccak
 
-KNOWN_ARTIFACTS = ("Federation", "FederationLens", "FederationRegistry", "Tally")
+KNOWN_ARTIFACTS = ("Federation", "FederationLens", "FederationRegistry", "Judging", "Tally")
 
 
 class ChainUnreachable(ChainError):
@@ -198,6 +198,7 @@ _SENTENCES = {
     "SeatTooCheap": "all seats are taken; a stake of {stake:ether} takes one from {needed:ether}",
     "UpdateForgotten": "update {updateId} is no longer in the ring; it is in the event log",
     "NothingToPay": "there is nothing to pay out",
+    "FailedDeployment": "there is a contract at this address already: choose another salt",
     "ParameterOutOfRange": "{parameter} is {given}, and has to be from {least} to {most}",
 }
 _PHASES = ("none", "open", "sealed", "commit", "reveal", "tally", "attest", "final", "void")
