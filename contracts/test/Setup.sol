@@ -77,6 +77,7 @@ abstract contract Setup is Test {
     /// @notice Nobody is in it yet.
     function deploy(IFederation.Parameters memory parameters) internal {
         if (owner == address(0)) (owner, ownerKey) = actor("owner");
+        if (time() < 1_700_000_000) vm.warp(1_700_000_000);
         bytes memory arguments = abi.encode(owner, lens, usualGenesis(), parameters);
         federation = IFederation(create("Federation.sol:Federation", arguments));
         delete trainers;
