@@ -76,11 +76,7 @@ def command(session: Session, file: Path) -> None:
             "spentWei": str(spent),
             "fundWei": str(fund),
             "existed": founded.existed,
-            "support": {
-                "tally": founded.support.tally,
-                "lens": founded.support.lens,
-                "registry": founded.support.registry,
-            },
+            "support": asdict(founded.support),
         }
     )
 
@@ -94,10 +90,9 @@ def _support(session: Session) -> Support:
     with contextlib.suppress(OSError, ValueError, TypeError):
         known = Support(**json.loads(path.read_text("utf-8")))
         # A development chain that was begun anew has nothing there: deploying again costs gas only.
-        if all(connection.code(at) for at in (known.tally, known.lens, known.registry)):
+        if all(connection.code(address) for address in asdict(known).values()):
             return known
     support = deploy_support(sender)
     path.parent.mkdir(parents=True, exist_ok=True)
-    fields = {"tally": support.tally, "lens": support.lens, "registry": support.registry}
-    path.write_text(json.dumps(fields, indent=2) + "\n", "utf-8")
+    path.write_text(json.dumps(asdict(support), indent=2) + "\n", "utf-8")
     return support
