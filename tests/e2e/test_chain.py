@@ -430,6 +430,9 @@ def test_histories_are_the_same_however_they_are_read(
 
     life.after_each = step
     life.window(GOOD)
+    life.join(1)
+    life.send(life.people[0], calls.claim())
+    life.send(life.people[1], calls.request_exit())
     assert steps > 10
     followed.close()
 
