@@ -21,7 +21,7 @@ from typing import Any
 from bafl import protocol, replay
 from bafl.chain import calls
 from bafl.chain.calls import Call
-from bafl.chain.errors import NonceTaken, Underpriced
+from bafl.chain.errors import NonceTaken
 from bafl.chain.federation import Federation
 from bafl.chain.history import HistoryFile
 from bafl.chain.sender import Sender, SignedTransaction
@@ -312,12 +312,7 @@ class Node:
             self.journal.sign(SignedNote(name, new.nonce, new.raw, new.hash))
 
         try:
-            try:
-                self.sender.broadcast(signed)
-            except Underpriced:
-                signed = self.sender.replace(signed)
-                replaced(signed)
-                self.sender.broadcast(signed)
+            self.sender.broadcast(signed)
             receipt = self.sender.wait(
                 signed,
                 deadline_s=time.time() + self.options.transaction_timeout_s,

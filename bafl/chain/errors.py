@@ -8,7 +8,6 @@ ChainError (bafl.errors)
 ├── RpcError                       the RPC refused; `code`, `message`
 ├── InsufficientFunds              the account cannot pay for a transaction
 ├── FeesTooHigh                    the network asks for more than the limit set
-├── Underpriced                    a transaction's fee is too low now: replace it
 ├── NotMined                       a transaction that is not on the chain by its deadline
 ├── NonceTaken                     another transaction of the account took its place
 └── Inconsistent                   answers that contradict each other
