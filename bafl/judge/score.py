@@ -84,7 +84,9 @@ def score_window(
     if ranked:
         known[1] = alone[ranked[0]]
     curve = _keep_curve(measure, base, [deltas[i] for i in ranked], known)
-    keep = keep_vote(curve)
+    # What adds something here is not cut here: in the first windows the few best updates alone
+    # can beat all good ones together by more than the vote allows.
+    keep = max(keep_vote(curve), sum(score > 0 for score in scores))
     # Whoever would cut nothing of what it could read asks for no cut among the rest either.
     return Verdicts(tuple(scores), len(updates) if keep == len(deltas) else keep)
 

@@ -23,7 +23,13 @@ from benchmarks.judging.measure import ATTACKS, Extra, Row, bars, run_all
 from benchmarks.judging.participants import Case
 
 RESULTS = Path(__file__).parent.parent / "results" / "judging.json"
-QUICK: dict[str, Any] = {"task": "digits", "samples": 1438, "windows": 8, "epochs": 8, "batch_size": 16}
+QUICK: dict[str, Any] = {
+    "task": "digits",
+    "samples": 1438,
+    "windows": 8,
+    "epochs": 8,
+    "batch_size": 16,
+}
 
 
 def main() -> int:
@@ -78,10 +84,11 @@ def _table(measured: Sequence[tuple[Row, Extra]]) -> Table:
     table = Table(title="Judging: updates refused, accuracy, pay in parts of a version's reward")
     for name in ("attack", "seed", "poison refused", "honest refused", "honest paid"):
         table.add_column(name, justify="right")
-    for name in ("accuracy", "honest alone", "equal shares", "pay honest", "pay attacker", "rho"):
+    for name in ("accuracy", "honest alone", "equal shares", "pay honest", "pay attacker"):
+        table.add_column(name, justify="right")
+    for name in ("Spearman, honest / others", "Pearson"):
         table.add_column(name, justify="right")
     for row, extra in measured:
-        rhos = [f"{rho:.2f}" for rho in (extra.rho_honest, extra.rho_liars) if rho is not None]
         table.add_row(
             f"{row.attackers} x {row.attack}" if row.attackers else row.attack,
             str(row.seed),
@@ -93,9 +100,14 @@ def _table(measured: Sequence[tuple[Row, Extra]]) -> Table:
             f"{extra.accuracy_equal_shares:.3f}",
             f"{row.payPerHonest:.3f}",
             f"{row.payPerAttacker:.3f}",
-            " / ".join(rhos),
+            _pair(extra.spearman),
+            _pair(extra.pearson),
         )
     return table
+
+
+def _pair(rhos: tuple[float | None, float | None]) -> str:
+    return " / ".join(f"{rho:.2f}" for rho in rhos if rho is not None)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from bafl.aggregate.exact import (
 )
 from bafl.data import DataSet
 from bafl.judge import Authored, Candidate, copied, rules, tiny
+from benchmarks.judging.correlation import pearsons
 from benchmarks.judging.participants import Case, Participant, Update, Vector, gather
 from tests.reference.tally import NO_AGREEMENT, Input, Output, Verdict
 
@@ -41,7 +42,8 @@ class Outcome:
     """What a run gave.
 
     accuracies: of the model after each window, 0..1. pay: by participant, in parts of the reward
-    of one version. agreements: correlations of (honest, other) validators. windows: one line each.
+    of one version. agreements, pearsons: rank correlations as the tally gives them, and Pearson's
+    on scores clipped to 500 bps, of (honest, other) validators. windows: one line each.
     """
 
     poison_submitted: int = 0
@@ -52,6 +54,7 @@ class Outcome:
     accuracies: list[float] = field(default_factory=list)
     pay: dict[int, float] = field(default_factory=dict)
     agreements: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
+    pearsons: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
     windows: list[str] = field(default_factory=list)
 
     @property
@@ -78,14 +81,18 @@ def run(case: Case, data: DataSet, tally: Tally) -> Outcome:
         others = rng.permutation([p.index for p in people if p.index not in first])
         order = [*first, *(int(i) for i in others)]
         updates = _louder([waiting.pop(i) for i in order[: len(people) - 1]], people)
-        result, staleness = _judge(people, foul, window, weights, version, updates, tally)
+        given = _judge(people, foul, window, weights, version, updates)
+        result = tally(given)
         used = [i for i, v in enumerate(result.verdicts) if v >= Verdict.ACCEPTED]
         _count(outcome, updates, foul, result)
+        for person, rho in zip(people, pearsons(given), strict=True):
+            if rho is not None:
+                outcome.pearsons[person.attack is not None].append(rho)
         _settle(outcome, people, updates, result, final=bool(used))
         if used:
             shares = [result.shares[i] for i in used]
             if case.equal_shares:
-                shares = [int(PPM / len(used) / (1 + staleness[i]) ** 0.5) for i in used]
+                shares = [int(PPM / len(used) / (1 + given.staleness[i]) ** 0.5) for i in used]
             weights = _aggregate(weights, [updates[i].delta for i in used], shares)
             version += 1
         outcome.accuracies.append(people[0].accuracy(weights))
@@ -99,16 +106,14 @@ def _judge(
     weights: Vector,
     version: int,
     updates: Sequence[Update],
-    tally: Tally,
-) -> tuple[Output, list[int]]:
-    """Let everybody judge a window, and the tally decide; return that and all staleness."""
+) -> Input:
+    """Let everybody judge a window; return what the tally needs to decide."""
     candidates = _candidates(updates)
     authors = [u.author for u in updates]
     votes = [p.judge(window, weights, candidates, authors, foul) for p in people]
     seats = {p.index: seat for seat, p in enumerate(people)}
     powers = _powers(people)
-    staleness = [version - u.base for u in updates]
-    given = Input(
+    return Input(
         scores=tuple(v.scores for v in votes),
         weights=tuple(powers),
         keeps=tuple(v.keep for v in votes),
@@ -118,11 +123,10 @@ def _judge(
         author_weight=tuple(powers[seats[a]] for a in authors),
         reputations=tuple(people[seats[a]].trainer_reputation_ppm for a in authors),
         samples=tuple(people[seats[a]].task.samples for a in authors),
-        staleness=tuple(staleness),
+        staleness=tuple(version - u.base for u in updates),
         trust_samples=False,
         reject_below=REJECT_BELOW_BPS,
     )
-    return tally(given), staleness
 
 
 def _candidates(updates: Sequence[Update]) -> list[Candidate]:

@@ -45,10 +45,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """What else is worth knowing of a run: correlations, paid updates, accuracy at equal shares."""
+    """What else is worth knowing of a run.
 
-    rho_honest: float | None
-    rho_liars: float | None
+    spearman, pearson: mean correlation of honest and other validators with the rest's consensus.
+    honest_paid: share of the honest updates. accuracy_equal_shares: without entropy weights.
+    """
+
+    spearman: tuple[float | None, float | None]
+    pearson: tuple[float | None, float | None]
     honest_paid: float
     accuracy_equal_shares: float
 
@@ -132,5 +136,14 @@ def _row(case: Case, seen: Outcome, alone: Outcome) -> Row:
 
 
 def _extra(seen: Outcome, equal: Outcome) -> Extra:
-    honest, liars = (fmean(rhos) if rhos else None for rhos in seen.agreements)
-    return Extra(honest, liars, seen.honest_paid / seen.honest_submitted, equal.accuracy)
+    return Extra(
+        spearman=_means(seen.agreements),
+        pearson=_means(seen.pearsons),
+        honest_paid=seen.honest_paid / seen.honest_submitted,
+        accuracy_equal_shares=equal.accuracy,
+    )
+
+
+def _means(rhos: tuple[list[float], list[float]]) -> tuple[float | None, float | None]:
+    honest, others = rhos
+    return fmean(honest) if honest else None, fmean(others) if others else None

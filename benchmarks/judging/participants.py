@@ -43,7 +43,7 @@ class Case:
     samples: int = 12_000
     alpha: float = 0.1
     windows: int = 14
-    epochs: int = 4
+    epochs: int = 3
     lr: float = 0.1
     batch_size: int = 32
     honest_only: bool = False

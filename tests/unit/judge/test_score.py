@@ -72,6 +72,7 @@ def slowly(loss: Loss, base: Vector, genesis_loss: float, updates: Sequence[Cand
         best = sum((deltas[i] for i in best_first[:m]), np.zeros_like(base))
         curve.append(measure(base + best / np.float32(max(m, 1))))
     keep = max(m for m in range(len(curve)) if curve[m] <= 1.5 * min(curve))
+    keep = max(keep, len([score for score in scores if score > 0]))
     return Verdicts(tuple(scores), n if keep == len(deltas) else keep)
 
 
@@ -135,6 +136,15 @@ def test_codes_pass_through_and_do_not_disturb_the_others() -> None:
 def test_whoever_could_not_read_an_update_does_not_vote_to_cut_it() -> None:
     good = Candidate(np.full(3, 0.5, np.float32))
     assert score_window(bowl, np.zeros(3, np.float32), 3.0, [COPY, good, good]).keep == 3
+
+
+def test_what_adds_something_is_not_cut_however_much_better_the_best_is_alone() -> None:
+    best, good, bad = (Candidate(np.full(3, x, np.float32)) for x in (1.0, 0.3, -0.3))
+    losses_of_best_m = [3 * (1 - w) ** 2 + 0.15 for w in (0, 1, 1.3 / 2, 1.6 / 3)]
+    assert keep_vote(losses_of_best_m) == 1
+    start = np.zeros(3, np.float32)
+    assert score_window(bowl, start, 3.0, [best, good, good]) == Verdicts((4410, 1620, 1620), 3)
+    assert score_window(bowl, start, 3.0, [best, bad, bad]).keep == 1
 
 
 def test_poison_that_triples_the_loss_is_disqualified_and_cut() -> None:
