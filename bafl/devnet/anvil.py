@@ -140,7 +140,7 @@ class Anvil:
             )
             try:
                 self._process.start()
-                self._process.wait_ready(lambda: config.exists() and self._answers())
+                self._process.wait_ready(lambda: _written(config) and self._answers())
                 self._accounts = _accounts(config)
             except BaseException:
                 self._process.kill()
@@ -193,6 +193,15 @@ class Anvil:
             return int(self.rpc("eth_chainId"), 16) == self.chain_id
         except ChainError:
             return False
+
+
+def _written(config: Path) -> bool:
+    """Whether Anvil has written all of its configuration: it may answer before."""
+    try:
+        json.loads(config.read_text())
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _accounts(config: Path) -> tuple[Account, ...]:
