@@ -199,7 +199,7 @@ def _below_floor(case: Case, consensus: int) -> str:
     if severe:
         return (
             f"{text}; {severe} of {len(scores)} validators scored it below "
-            f"{signed(DISQUALIFIED_BELOW)} (alone it triples their loss)"
+            f"{signed(DISQUALIFIED_BELOW)} (alone it doubles their loss)"
         )
     below = sum(_real(score) and score < case.floor_bps for score in scores)
     return f"{text}; {below} of {len(scores)} validators scored it below that"
