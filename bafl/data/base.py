@@ -48,8 +48,8 @@ def split_off(
     samples stays in the rest; every other gives at least one to the part and keeps one.
     """
     rng = np.random.default_rng(seed)
-    rest: list[NDArray[np.int64]] = []
-    part: list[NDArray[np.int64]] = []
+    rest = [np.zeros(0, np.int64)]
+    part = [np.zeros(0, np.int64)]
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))
         count = min(max(round(fraction * len(members)), 1), len(members) - 1)

@@ -49,6 +49,3 @@ COPY_MIN_WEIGHTS: Final = 1_000
 
 TINY_NORM: Final = 0.01
 """Below this share of the window's median norm an update is as good as none."""
-
-CLIP_MEDIANS: Final = 2.0
-"""Updates are clipped to this many times the window's median norm (DESIGN: aggregation)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import sys
 from pathlib import Path
@@ -56,13 +55,7 @@ def open_task(name: str, **settings: Any) -> Task:
             f"there is no task {name!r}: choose from {', '.join(ready.names())}, or name your own "
             "as module:function"
         )
-    known = [field.name for field in dataclasses.fields(ready.ReadySettings)]
-    unknown = [key for key in settings if key not in known]
-    if unknown:
-        raise TaskError(
-            f"task {name} has no setting {', '.join(unknown)}: there are {', '.join(known)}"
-        )
-    return ready.open_ready(name, ready.ReadySettings(**settings))
+    return ready.open_ready(name, ready.read_settings(settings))
 
 
 def _open_own(name: str, settings: dict[str, Any]) -> Task:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from torch import nn
 
@@ -56,8 +56,19 @@ class ReadySettings:
                 f"there is no partitioner {self.partitioner!r}: choose from "
                 f"{', '.join(PARTITIONERS)}"
             )
+        for name in ("samples", "epochs", "batch_size", "lr", "holdout_size"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise TaskError(f"{name} is {value}: it is above 0")
         if not 0 < self.holdout_fraction < 1:
             raise TaskError(f"holdout_fraction is {self.holdout_fraction}: it is between 0 and 1")
+
+
+_T = TypeVar("_T")
+
+
+def _or(given: _T | None, own: _T) -> _T:
+    return own if given is None else given
 
 
 def _mlp(*sizes: int) -> nn.Module:
@@ -115,14 +126,32 @@ def build(name: str, data: DataSet, settings: ReadySettings) -> TorchTask:
         holdout=train.take(held),
         test=data.test,
         classes=data.classes,
-        epochs=settings.epochs or ready.epochs,
-        batch_size=settings.batch_size or ready.batch_size,
-        lr=settings.lr or ready.lr,
+        epochs=_or(settings.epochs, ready.epochs),
+        batch_size=_or(settings.batch_size, ready.batch_size),
+        lr=_or(settings.lr, ready.lr),
         metric=ready.metric,
         measure=ready.measure,
         holdout_size=settings.holdout_size,
         device=settings.device,
     )
+
+
+def read_settings(given: Mapping[str, Any]) -> ReadySettings:
+    """Check a TOML's settings whole. Raises TaskError listing every unknown key or wrong type."""
+    from pydantic import TypeAdapter, ValidationError
+
+    known = [field.name for field in dataclasses.fields(ReadySettings)]
+    unknown = [key for key in given if key not in known]
+    if unknown:
+        raise TaskError(f"there is no setting {', '.join(unknown)}: there are {', '.join(known)}")
+    try:
+        return TypeAdapter(ReadySettings).validate_python(given)
+    except ValidationError as error:
+        wrong = [
+            f"{mistake['loc'][0]} is {mistake['input']!r}: {mistake['msg']}"
+            for mistake in error.errors()
+        ]
+        raise TaskError("; ".join(wrong)) from None
 
 
 def network(name: str) -> Callable[[], nn.Module]:

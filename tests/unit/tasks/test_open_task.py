@@ -54,6 +54,10 @@ def test_a_part_of_the_samples_keeps_the_classes_even() -> None:
         ({"holdout_fraction": 1.0}, "between 0 and 1"),
         ({"partitioner": "natural", "participant": 0}, "no natural owners"),
         ({"learning_rate": 0.1}, "no setting learning_rate: there are .*lr"),
+        ({"epochs": 0}, "epochs is 0: it is above 0"),
+        ({"lr": float("nan")}, "lr is nan"),
+        ({"participants": "six", "alpha": "wide"}, "participants is 'six'.*; alpha is 'wide'"),
+        ({"partitioner": "dirichlet", "participant": 0, "alpha": -1}, "alpha is -1"),
     ],
 )
 def test_a_wrong_setting_says_what_is_right(settings: dict[str, object], says: str) -> None:
