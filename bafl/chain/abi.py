@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import hashlib
 import json
 import typing
 from dataclasses import dataclass, fields, is_dataclass
@@ -35,13 +36,42 @@ def address_of(text: str, what: str = "address") -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Runtime:
+    """A contract's code on a chain, but for what its creation writes into it.
+
+    sha256: with zeros in those places. immutables: (offset, length). libraries: name → offsets.
+    """
+
+    sha256: bytes
+    immutables: tuple[tuple[int, int], ...]
+    libraries: Mapping[str, tuple[int, ...]]
+
+    def matches(self, code: bytes) -> bool:
+        """Whether `code` is this contract's."""
+        blank = bytearray(code)
+        places = [(at, 20) for offsets in self.libraries.values() for at in offsets]
+        for at, length in (*self.immutables, *places):
+            blank[at : at + length] = bytes(length)
+        return hashlib.sha256(blank).digest() == self.sha256
+
+    def library(self, name: str, code: bytes) -> str:
+        """The address of a library that `code` is linked with."""
+        at = self.libraries[name][0]
+        return checksum("0x" + code[at : at + 20].hex())
+
+
+@dataclass(frozen=True, slots=True)
 class Artifact:
-    """A compiled contract. link_references: library → offsets in bytes into the bytecode."""
+    """A compiled contract. link_references: library → offsets in bytes into the bytecode.
+
+    runtime: None where only ABI and bytecode are known.
+    """
 
     name: str
     abi: tuple[Mapping[str, Any], ...]
     bytecode: str
     link_references: Mapping[str, tuple[int, ...]]
+    runtime: Runtime | None = None
 
     def initcode(self, libraries: Mapping[str, str], *arguments: Any) -> bytes:
         """Creation code: libraries linked in (name → address), constructor arguments appended."""
@@ -62,14 +92,31 @@ def parse_artifact(name: str, text: str) -> Artifact:
     """An artifact from Hardhat's JSON; ChainError if it is not one."""
     try:
         raw = json.loads(text)
-        links = {
-            library: tuple(int(place["start"]) for place in places)
-            for libraries in raw["linkReferences"].values()
-            for library, places in libraries.items()
-        }
-        return Artifact(name, tuple(raw["abi"]), str(raw["bytecode"]), links)
+        links = _links(raw["linkReferences"])
+        runtime = _runtime(raw["deployed"]) if "deployed" in raw else None
+        return Artifact(name, tuple(raw["abi"]), str(raw["bytecode"]), links, runtime)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ChainError(f"artifact {name}: not what Hardhat writes ({error!r})") from error
+
+
+def _links(references: Mapping[str, Any]) -> Mapping[str, tuple[int, ...]]:
+    return {
+        library: tuple(int(place["start"]) for place in places)
+        for libraries in references.values()
+        for library, places in libraries.items()
+    }
+
+
+def _runtime(deployed: Mapping[str, Any]) -> Runtime:
+    return Runtime(
+        sha256=bytes.fromhex(deployed["sha256"]),
+        immutables=tuple(
+            (int(place["start"]), int(place["length"]))
+            for places in deployed["immutableReferences"].values()
+            for place in places
+        ),
+        libraries=_links(deployed["linkReferences"]),
+    )
 
 
 @functools.cache

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bafl.chain.abi import address_of, checksum, interface, struct, structs
+from bafl.chain.abi import address_of, artifact, checksum, interface, struct, structs
 from bafl.chain.calls import SigningDomain
 from bafl.chain.connection import printable
 from bafl.chain.sender import Sender
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from bafl.chain.connection import BlockId, Connection
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 MAX_UPDATES = 16
 MAX_SEATS = 32
@@ -57,7 +60,8 @@ class Federation:
     """A federation's contract on a chain; thread-safe.
 
     Raises UsageError for an address that is none, ChainError where there is no contract, or one of
-    another kind. `parameters`, `genesis`, `owner` and `lens_address` never change.
+    another kind. `parameters`, `genesis`, `owner` and `lens_address` never change; `is_known_code`
+    tells whether it is the contract that this package ships, byte for byte.
     """
 
     def __init__(self, connection: Connection, address: str) -> None:
@@ -82,8 +86,29 @@ class Federation:
                 f"the contract at {self.address} on chain {self.chain_id} ({len(code):,} bytes of "
                 f"code) is not a BAFL federation: {error}"
             ) from error
-        if not connection.code(self.lens_address):
+        lens_code = connection.code(self.lens_address)
+        if not lens_code:
             raise ChainError(f"{self.address} names the lens {self.lens_address}: nothing is there")
+        self.is_known_code = self._is_known("Federation", code) and self._is_known(
+            "FederationLens", lens_code
+        )
+        if not self.is_known_code:
+            log.warning(
+                "%s is not the code this BAFL was built with: another version, or one that may not "
+                "keep its promises",
+                self.address,
+            )
+
+    def _is_known(self, name: str, code: bytes) -> bool:
+        """Whether this is the very code that the package ships, and so what it is linked with."""
+        runtime = artifact(name).runtime
+        if runtime is None or not runtime.matches(code):
+            return False
+        for library in runtime.libraries:
+            linked = self.connection.code(runtime.library(library, code))
+            if not self._is_known(library, linked):
+                return False
+        return True
 
     def sender(self, account: LocalAccount, **options: Any) -> Sender:
         """Transactions of `account` to this federation; options as `Sender` has them."""

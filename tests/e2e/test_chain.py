@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -372,6 +372,18 @@ def test_what_is_no_federation_is_said_to_be_none(life: Life) -> None:
             Federation(life.connection, address)
     with pytest.raises(UsageError, match="is not an address"):
         Federation(life.connection, "0x1234")
+
+
+def test_the_shipped_code_is_known_and_any_other_is_not(life: Life) -> None:
+    """Down to the libraries: a federation is as honest as what it is linked with."""
+    assert life.federation.is_known_code
+    for address in (life.federation.address, *astuple(life.support)[:3]):
+        code = life.connection.code(address)
+        changed = code[:-1] + bytes([code[-1] ^ 1])
+        life.connection.request("anvil_setCode", [address, "0x" + changed.hex()])
+        assert not Federation(life.connection, life.federation.address).is_known_code
+        life.connection.request("anvil_setCode", [address, "0x" + code.hex()])
+    assert Federation(life.connection, life.federation.address).is_known_code
 
 
 # --- the history under bad conditions ---
