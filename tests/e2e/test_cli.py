@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +22,7 @@ import pytest
 
 from bafl.chain.connection import Connection
 from bafl.chain.federation import Federation
+from bafl.cli import main
 from bafl.devnet import Processes, free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -115,17 +120,32 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def bafl(*arguments: str, **variables: str) -> Result:
-    done = subprocess.run(
-        [sys.executable, "-m", "bafl", *arguments],
-        capture_output=True,
-        text=True,
-        env=environment(**variables),
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        timeout=120,
-        check=False,
-    )
-    return Result(done.returncode, done.stdout, done.stderr)
+    """Call the command line in this process: the same code without a second of imports."""
+    out, err = io.StringIO(), io.StringIO()
+    root, ours = logging.getLogger(), logging.getLogger("bafl")
+    handlers, levels = root.handlers[:], (root.level, ours.level)
+    terminated, before = signal.getsignal(signal.SIGTERM), dict(os.environ)
+    os.environ.clear()
+    os.environ.update(environment(**variables))
+    try:
+        with (
+            Path(os.devnull).open() as nothing,
+            pytest.MonkeyPatch.context() as patch,
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            patch.setattr(sys, "stdin", nothing)
+            code = main(arguments)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        signal.signal(signal.SIGTERM, terminated)
+        logging.captureWarnings(False)
+        root.handlers[:] = handlers
+        root.setLevel(levels[0])
+        ours.setLevel(levels[1])
+    return Result(code, out.getvalue(), err.getvalue())
 
 
 def ok(*arguments: str, **variables: str) -> Result:
