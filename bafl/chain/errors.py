@@ -196,6 +196,8 @@ _SENTENCES = {
     "CommitmentMismatch": "scores, keep and salt do not hash to the commitment made",
     "SeatTooCheap": "all seats are taken; a stake of {stake:ether} takes one from {needed:ether}",
     "UpdateForgotten": "update {updateId} is no longer in the ring; it is in the event log",
+    "NoSuchVersion": "version {version} is not final yet",
+    "NoSuchWindow": "there is no window {window} yet",
     "NothingToPay": "there is nothing to pay out",
     "FailedDeployment": "there is a contract at this address already: choose another salt",
     "ParameterOutOfRange": "{parameter} is {given}, and has to be from {least} to {most}",

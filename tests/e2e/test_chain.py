@@ -18,10 +18,11 @@ from bafl.chain.deploy import deploy_federation, deploy_support, find_creation_b
 from bafl.chain.federation import Federation
 from bafl.chain.history import HistoryFile
 from bafl.chain.logs import LogReader, decode
+from bafl.chain.people import START_REPUTATION
 from bafl.chain.sender import Sender
 from bafl.devnet import Anvil
 from bafl.errors import ChainError, ContractRefusal, UsageError
-from bafl.types import RAW, Encoding, Phase, Role, Root, Verdict
+from bafl.types import RAW, Encoding, Phase, Role, Root, Verdict, VoidReason
 from tests.e2e.chain_life import BOTH, ETHER, GENESIS, Life, digest, found, funded, parameters
 from tests.unit.chain.proxy import Forward, Json, Proxy, Rule, error, only, result
 
@@ -239,6 +240,50 @@ def test_gas_suffices_when_all_act_at_once_in_the_largest_federation(
     history = HistoryFile(life.federation, start_block=life.deployed.block)
     assert len(history.sync().attestations(1)) == 32
     history.close()
+
+
+def test_time_counts_that_passed_without_a_block(life: Life, file: HistoryFile) -> None:
+    """On a quiet chain the latest block's time is long ago; a deadline has passed all the same."""
+    life.submit(life.people[:2], 0)
+    with pytest.raises(errors.TooEarly):
+        life.owner.sign(calls.seal())
+    life.connection.request("evm_increaseTime", [121])
+    life.owner.send(calls.seal())
+    history = file.sync()
+    assert history.voided(1) == VoidReason.TOO_FEW_UPDATES
+    assert history.ended(1)
+    assert history.sealed(1)
+    assert history.turn(1) is None
+    assert history.settled(1) is None
+
+
+def test_a_window_of_poison_alone_is_barren(life: Life, file: HistoryFile) -> None:
+    window = life.window((-9000, -9500, -9900), keep=0)
+    history = file.sync()
+    tallied, settled = history.tallied(window), history.settled(window)
+    assert history.voided(window) == VoidReason.BARREN
+    assert history.ended(window)
+    assert history.version_of(window) is None
+    assert tallied is not None
+    assert tallied.verdicts == (Verdict.REJECTED,) * 3
+    assert settled is not None
+    assert not settled.is_final
+    assert settled.trainers_wei == (0, 0, 0)
+    for person in life.people[:3]:
+        fallen = history.reputations[person.address].trainer
+        assert fallen < START_REPUTATION
+        assert fallen == life.federation.participant(person.address).trainer_reputation
+
+
+def test_a_window_that_nobody_judges_is_discarded(life: Life, file: HistoryFile) -> None:
+    life.submit(life.people[:3], 0)
+    life.anvil.advance(121)
+    life.owner.send(calls.discard(1))
+    history = file.sync()
+    assert history.voided(1) == VoidReason.TOO_FEW_REVEALS
+    assert history.ended(1)
+    assert all(history.reputations[p.address].validator < START_REPUTATION for p in life.people)
+    assert all(history.reputations[p.address].trainer == START_REPUTATION for p in life.people)
 
 
 # --- what is refused ---
