@@ -70,14 +70,14 @@ def test_a_poisoned_update_is_below_the_floor_and_who_saw_it_is_told() -> None:
     said = explain(case(-7210, Verdict.REJECTED, -7210, -8000, -9000, -6000, 500))
     assert str(said) == minus(
         "rejected: consensus -7,210 bps is below the floor of -600 bps; "
-        "4 of 5 validators scored it below -5,000 (alone it triples their loss)"
+        "4 of 5 validators scored it below -3,330 (alone it doubles their loss)"
     )
 
 
 def test_a_slightly_harmful_update_is_below_the_floor_without_that() -> None:
     said = explain(case(-700, Verdict.REJECTED, -700, -800, 10))
     assert "2 of 3 validators scored it below that" in said.why
-    assert "triples" not in said.why
+    assert "doubles" not in said.why
 
 
 def test_beyond_the_keep_vote_names_rank_and_vote() -> None:
