@@ -116,7 +116,10 @@ def _play(options: argparse.Namespace, console: Console) -> int:
     report.show(result, console, scene.central.metric.name)
     result.write(out / "report.json")
     report.plot(scene, result, out / "report.png")
-    console.print(f"Plot and figures: {options.out}/report.png, {options.out}/report.json")
+    report.draw(scene, result, out / "terminal.svg")
+    console.print(
+        f"Plot, figures, this picture: {options.out}/report.png, report.json, terminal.svg"
+    )
     return 0 if audit_ok else 1
 
 

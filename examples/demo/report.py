@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -140,6 +142,16 @@ def show(report: Report, console: Console, metric: str) -> None:
     for name, value in rows.items():
         table.add_row(name, value)
     console.print(table)
+
+
+def draw(scene: Scene, report: Report, path: Path) -> None:
+    """Save the last picture and the report as an SVG."""
+    console = Console(record=True, width=118, file=io.StringIO(), force_terminal=True)
+    console.print(scene.picture(0.0))
+    show(report, console, scene.central.metric.name)
+    drawn = console.export_svg(title="make demo")
+    # The viewer's own monospace font will do; nothing is fetched from anywhere.
+    path.write_text(re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL))
 
 
 def plot(scene: Scene, report: Report, path: Path) -> None:
