@@ -1,0 +1,565 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IFederation} from "../IFederation.sol";
+import {Setup} from "./Setup.sol";
+import {Vm} from "./Vm.sol";
+
+contract SettleTest is Setup {
+    bytes32 private constant MODEL = keccak256("model");
+    bytes32 private constant OTHER = keccak256("other");
+    int256 private constant NO_AGREEMENT = type(int32).min;
+    uint256 private constant UNIT = STAKE / 1e6; // of credits
+    uint256 private constant SLASH = STAKE / 50;
+
+    /// What settlement starts from, and what it says it did.
+    struct Case {
+        uint256[] shares;
+        uint256[] verdicts;
+        int256[] agreement; // by seat
+        uint32 overruled;
+        bool[] missed;
+        uint256 reward;
+        uint256[] trainers;
+        uint256[] trainerReputations;
+        uint256[] validators;
+        uint256[] validatorReputations;
+        bool isFinal;
+    }
+
+    function setUp() public {
+        deployRunning(usual(), 5);
+    }
+
+    // ----- Slow references -----
+
+    function _toward(uint256 here, uint256 target, uint256 percent) private pure returns (uint256) {
+        if (target > here) return here + ((target - here) * percent) / 100;
+        return here - ((here - target) * percent) / 100;
+    }
+
+    /// (1 + agreement) / 2, without a sign.
+    function _targetOf(int256 agreement) private pure returns (uint256) {
+        return uint256(1_000_000 + agreement) / 2;
+    }
+
+    function _units(uint256 amount) private pure returns (uint256) {
+        return (amount / UNIT) * UNIT;
+    }
+
+    function _tally(Case memory c) private {
+        uint32 revealed = judged().revealed;
+        vm.recordLogs();
+        tally();
+        bytes memory data = dataOf(vm.getRecordedLogs(), IFederation.WindowTallied.selector);
+        int256[] memory agreement;
+        (, , c.verdicts, c.shares, agreement, c.overruled) = abi.decode(
+            data,
+            (uint8, int256[], uint256[], uint256[], int256[], uint32)
+        );
+        c.agreement = new int256[](32);
+        uint256 k;
+        for (uint256 seat = 0; seat < 32; ++seat) {
+            if ((revealed >> seat) & 1 != 0) c.agreement[seat] = agreement[k++];
+        }
+    }
+
+    function _readSettled(Case memory c) private {
+        bytes memory data = dataOf(vm.getRecordedLogs(), IFederation.WindowSettled.selector);
+        (c.isFinal, c.trainers, c.trainerReputations, c.validators, c.validatorReputations) = abi
+            .decode(data, (bool, uint256[], uint256[], uint256[], uint256[]));
+    }
+
+    function _reputationOf(uint256 validator) private view returns (uint256) {
+        return federation.participant(validators[validator]).validatorReputation;
+    }
+
+    // ----- All at once -----
+
+    /// Six validators score at random; two of them each do one of: all, no commitment, no reveal, no
+    /// attestation, another attestation. Three windows; standing, pay and slashes as written out here.
+    function testFuzz_settle_paysMovesReputationAndSlashes(
+        uint16[72] memory seeds,
+        uint8[6] memory deeds,
+        uint96 pool,
+        uint32 elapsed
+    ) public {
+        IFederation.Parameters memory p = usual();
+        p.minValidators = 1;
+        deployRunning(p, 0);
+        for (uint256 v = 0; v < 6; ++v) joinValidator(v < 4 ? 10 * STAKE : STAKE);
+        fund(bound(uint256(pool), 0, 10_000 ether));
+        for (uint256 w = 0; w < 3; ++w) {
+            for (uint256 v = 0; v < 6; ++v) {
+                int16[] memory scores = new int16[](4);
+                for (uint256 i = 0; i < 4; ++i) {
+                    uint256 seed = seeds[24 * w + 4 * v + i];
+                    scores[i] = seed % 16 == 0 ? UNAVAILABLE : int16(int256(seed % 2001) - 1000);
+                }
+                scores[0] = int16(int256(uint256(seeds[24 * w + 4 * v]) % 1001)); // not barren
+                willScore(validators[v], scores);
+            }
+            jump(elapsed);
+            _checkWindow(deeds[2 * w] % 5, deeds[2 * w + 1] % 5);
+        }
+    }
+
+    function _checkWindow(uint8 deed4, uint8 deed5) private {
+        Case memory c;
+        uint256[] memory before = new uint256[](6);
+        uint256[] memory stakes = new uint256[](6);
+        IFederation.Head memory h = federation.head();
+        fillWindow();
+        uint32 active = judged().active;
+        uint8[6] memory deeds = [0, 0, 0, 0, deed4, deed5];
+        for (uint256 v = 0; v < 6; ++v) {
+            before[v] = _reputationOf(v);
+            stakes[v] = federation.participant(validators[v]).stake;
+            if ((active >> v) & 1 != 0 && deeds[v] != 1) commitAs(validators[v]);
+        }
+        if (uint8(judged().phase) == uint8(IFederation.Phase.Commit)) passDeadline();
+        for (uint256 v = 0; v < 6; ++v) {
+            if ((active >> v) & 1 != 0 && deeds[v] != 1 && deeds[v] != 2) revealAs(validators[v]);
+        }
+        if (uint8(judged().phase) == uint8(IFederation.Phase.Reveal)) passDeadline();
+        _tally(c);
+        c.reward = uint256(h.pool) / 100;
+        uint256 byTime = 0.001 ether * uint256(judged().sealedAt - h.lastFinalSealedAt);
+        if (byTime < c.reward) c.reward = byTime;
+
+        uint256 total;
+        uint256[] memory weights = new uint256[](6);
+        for (uint8 v = 0; v < 6; ++v) total += weights[v] = federation.weightOf(v);
+        uint256[] memory trainerBefore = new uint256[](4);
+        for (uint256 i = 0; i < 4; ++i) {
+            trainerBefore[i] = federation.participant(trainers[i]).trainerReputation;
+        }
+
+        vm.recordLogs();
+        for (uint256 v = 0; v < 6; ++v) {
+            if ((active >> v) & 1 == 0 || deeds[v] == 3) continue;
+            attestAs(validators[v], deeds[v] == 4 ? OTHER : nextOf(h.version));
+        }
+        if (federation.head().judgingWindow == h.judgingWindow) settle();
+        _readSettled(c);
+        vm.assertTrue(c.isFinal);
+
+        uint256 k;
+        uint256 credited;
+        for (uint256 v = 0; v < 6; ++v) {
+            if ((active >> v) & 1 == 0) continue;
+            bool isMissed = deeds[v] != 0 || (c.overruled >> v) & 1 != 0;
+            uint256 reputation = before[v];
+            uint256 part = 500_000;
+            if (isMissed) {
+                reputation = _toward(reputation, 0, 10);
+                part = 0;
+            } else if (c.agreement[v] != NO_AGREEMENT) {
+                reputation = _toward(reputation, _targetOf(c.agreement[v]), 5);
+                part = c.agreement[v] < 0 ? 0 : uint256(c.agreement[v]);
+            }
+            uint256 pay = _units((c.reward * 30 * weights[v] * part) / (100 * 1e6 * total));
+            vm.assertEq(c.validators[k], pay, "validator's pay");
+            vm.assertEq(c.validatorReputations[k++], reputation, "validator's reputation");
+            vm.assertEq(_reputationOf(v), reputation);
+            uint256 slash = deeds[v] == 2 || deeds[v] == 4 ? SLASH : 0;
+            vm.assertEq(federation.participant(validators[v]).stake, stakes[v] - slash, "stake");
+            credited += pay;
+        }
+        for (uint256 i = 0; i < 4; ++i) {
+            bool isPaid = c.verdicts[i] == uint256(IFederation.Verdict.Paid);
+            uint256 pay = isPaid ? _units((c.reward * 70 * c.shares[i]) / (100 * 1e6)) : 0;
+            vm.assertEq(c.trainers[i], pay, "trainer's pay");
+            credited += pay;
+            uint256 reputation = trainerBefore[i];
+            if (isPaid) reputation = _toward(reputation, 1e6, 5);
+            else if (c.verdicts[i] == uint256(IFederation.Verdict.Rejected)) {
+                reputation = _toward(reputation, 0, 20);
+                if (federation.participant(trainers[i]).trainerJailedUntil != 0) reputation = START;
+            }
+            vm.assertEq(c.trainerReputations[i], reputation, "trainer's reputation");
+            vm.assertEq(federation.participant(trainers[i]).trainerReputation, reputation);
+        }
+        IFederation.Head memory after_ = federation.head();
+        vm.assertEq(after_.pool, h.pool - credited);
+        vm.assertEq(after_.credits, h.credits + credited);
+        checkMoney();
+        jump(1 days + 1); // nobody stays in jail
+    }
+
+    function nextOf(uint32 version) private pure returns (bytes32) {
+        return keccak256(abi.encode("model", version + 1));
+    }
+
+    // ----- When -----
+
+    function test_settle_waitsForTheDeadlineUnlessAllAttested() public {
+        fillWindow();
+        scoreAll();
+        tally();
+        for (uint256 i = 0; i < 4; ++i) attestAs(validators[i], MODEL);
+        uint256 deadline = judged().deadline;
+        vm.warp(deadline);
+        bytes memory call = abi.encodeCall(IFederation.settle, (1));
+        bytes4 early = IFederation.TooEarly.selector;
+        refuses(address(this), call, abi.encodeWithSelector(early, deadline + 1));
+        vm.warp(deadline + 30 minutes + 1);
+        bytes4 late = IFederation.TooLate.selector;
+        refuses(address(this), call, abi.encodeWithSelector(late, deadline + 30 minutes));
+        vm.warp(deadline + 30 minutes);
+        federation.settle(1);
+        vm.assertEq(uint8(federation.window(1).phase), uint8(IFederation.Phase.Final));
+    }
+
+    function test_settle_waitsForTheTally() public {
+        bytes memory call = abi.encodeCall(IFederation.settle, (1));
+        bytes4 refusal = IFederation.NotJudgedNow.selector;
+        refuses(address(this), call, abi.encodeWithSelector(refusal, 1, 0));
+        fillWindow();
+        scoreAll();
+        bytes memory given = abi.encodeWithSelector(
+            IFederation.WrongPhase.selector,
+            1,
+            IFederation.Phase.Tally,
+            IFederation.Phase.Attest
+        );
+        refuses(address(this), call, given);
+    }
+
+    // ----- Money -----
+
+    function test_settle_paysNoMoreThanAHundredthOfThePool() public {
+        fund(1 ether);
+        jump(365 days);
+        runWindow();
+        IFederation.Head memory h = federation.head();
+        vm.assertEq(uint256(h.pool) + h.credits, 1 ether);
+        vm.assertLe(h.credits, 0.01 ether);
+        vm.assertGt(h.credits, 0.0099 ether, "all were paid, and all validators agree");
+    }
+
+    function test_settle_paysByTheTimeBetweenSealings() public {
+        fund(1000 ether);
+        jump(100);
+        runWindow();
+        uint256 sealedAt = time();
+        uint256 first = federation.head().credits;
+        vm.assertLe(first, 0.1 ether);
+        vm.assertGt(first, 0.099 ether);
+        vm.assertEq(federation.head().lastFinalSealedAt, sealedAt);
+        runWindow();
+        vm.assertEq(federation.head().credits, first, "no time, no pay");
+    }
+
+    function test_settle_paysNobodyForAVoidWindow() public {
+        fund(1 ether);
+        jump(1 days);
+        fillWindow();
+        scoreAll();
+        tally();
+        for (uint256 i = 0; i < 3; ++i) attestAs(validators[i], MODEL);
+        passDeadline();
+        vm.expectEmit(address(federation));
+        emit IFederation.WindowVoided(1, IFederation.VoidReason.NoQuorum);
+        federation.settle(1);
+        vm.assertEq(federation.head().credits, 0);
+        vm.assertEq(federation.head().pool, 1 ether);
+        vm.assertEq(federation.head().version, 0);
+        // Verdicts count all the same: paid is a verdict.
+        vm.assertEq(federation.participant(trainers[0]).trainerReputation, 335_000);
+    }
+
+    function test_settle_paysHalfWhereThereIsNoAgreementToMeasure() public {
+        deploy(tiny());
+        joinTrainers(2);
+        joinValidators(4);
+        fund(1 ether);
+        jump(1 days);
+        runWindow();
+        // 1/100 of it, 30 % of that, half of a quarter.
+        uint256 pay = ((uint256(1 ether) / 100) * 30) / 100 / 8;
+        for (uint256 i = 0; i < 4; ++i) {
+            vm.assertEq(federation.participant(validators[i]).credit, _units(pay));
+            vm.assertEq(_reputationOf(i), START, "nor is it moved");
+        }
+        uint256 all = ((uint256(1 ether) / 100) * 70) / 100;
+        vm.assertEq(federation.participant(trainers[0]).credit, _units(all));
+    }
+
+    function test_settle_creditsNoMoreThanALaneHolds() public {
+        deploy(tiny());
+        joinTrainers(2);
+        joinValidators(4);
+        uint256 most = (2 ** 36 - 1) * UNIT;
+        fund(100 * most);
+        for (uint256 k = 0; k < 2; ++k) {
+            jump(365 days);
+            runWindow();
+            vm.assertEq(
+                federation.participant(trainers[0]).credit,
+                k == 0 ? _units((most * 70) / 100) : most
+            );
+        }
+    }
+
+    // ----- Who agrees -----
+
+    /// Seat 8 is alone in its word. Constant scores have no agreement with scores that vary: 0.
+    function test_settle_doesNotUseTheLastWindowsAgreement() public {
+        deployRunning(usual(), 9);
+        runWindow();
+        vm.assertEq(_reputationOf(8), _toward(START, 1e6, 5));
+        uint256 before = _reputationOf(8);
+        willScore(validators[8], list(10, 10, 10, 10));
+        runWindow();
+        vm.assertEq(_reputationOf(8), _toward(before, 500_000, 5));
+    }
+
+    function test_settle_lowersWhoDisagrees() public {
+        willScore(validators[4], list(10, 20, 30, 40));
+        fund(1 ether);
+        jump(1 days);
+        runWindow();
+        vm.assertEq(_reputationOf(4), _toward(START, 0, 5));
+        vm.assertEq(federation.participant(validators[4]).credit, 0);
+        vm.assertEq(federation.participant(validators[4]).stake, STAKE, "costs pay, never stake");
+    }
+
+    function test_settle_countsTheOverruledAsMissed() public {
+        willScore(validators[4], list(UNAVAILABLE, 300, 200, 100));
+        runWindow();
+        vm.assertEq(_reputationOf(4), 270_000);
+        vm.assertEq(federation.participant(validators[4]).missed, 1);
+        vm.assertEq(federation.participant(validators[4]).stake, STAKE);
+    }
+
+    function test_settle_putsToSleepWhoMissesTwice() public {
+        willScore(validators[4], list(UNAVAILABLE, 300, 200, 100));
+        runWindow();
+        fillWindow();
+        scoreAll();
+        tally();
+        for (uint256 i = 0; i < 4; ++i) attestAs(validators[i], nextModel());
+        uint64 tag = judged().tag;
+        vm.expectEmit(address(federation));
+        emit IFederation.FellAsleep(validators[4], 2);
+        vm.prank(validators[4]);
+        federation.attestModel(2, tag, nextOf(1), 0);
+        vm.assertTrue(federation.participant(validators[4]).asleep);
+    }
+
+    // ----- Faults -----
+
+    function test_settle_slashesAnotherAttestationThanTheFinal() public {
+        fillWindow();
+        scoreAll();
+        tally();
+        for (uint256 i = 0; i < 4; ++i) attestAs(validators[i], MODEL);
+        uint64 tag = judged().tag;
+        vm.expectEmit(address(federation));
+        emit IFederation.Slashed(validators[4], 1, IFederation.Fault.WrongAttestation, SLASH);
+        vm.prank(validators[4]);
+        federation.attestModel(1, tag, OTHER, 0);
+        vm.assertEq(federation.participant(validators[4]).stake, STAKE - SLASH);
+        vm.assertEq(federation.head().slashed, SLASH);
+        vm.assertEq(federation.participant(validators[4]).missed, 1);
+        checkMoney();
+    }
+
+    /// Three of five agree: more than a half, less than two thirds.
+    function test_settle_countsAnAttestationAgainstAMajorityAsMissed() public {
+        fillWindow();
+        scoreAll();
+        tally();
+        for (uint256 i = 0; i < 3; ++i) attestAs(validators[i], MODEL);
+        for (uint256 i = 3; i < 5; ++i) attestAs(validators[i], OTHER);
+        vm.assertEq(uint8(federation.window(1).phase), uint8(IFederation.Phase.Void));
+        vm.assertEq(federation.head().slashed, 0);
+        for (uint256 i = 0; i < 5; ++i) {
+            vm.assertEq(federation.participant(validators[i]).missed, i < 3 ? 0 : 1);
+        }
+    }
+
+    function test_settle_blamesNobodyWithoutAMajority() public {
+        deployRunning(usual(), 4);
+        fillWindow();
+        scoreAll();
+        tally();
+        for (uint256 i = 0; i < 4; ++i) attestAs(validators[i], i < 2 ? MODEL : OTHER);
+        for (uint256 i = 0; i < 4; ++i) {
+            vm.assertEq(federation.participant(validators[i]).missed, 0);
+        }
+    }
+
+    function test_settle_slashesTheAuthorOfTheMalformed() public {
+        allWillScore(list(40, 30, MALFORMED, 10));
+        fillWindow();
+        scoreAll();
+        tally();
+        for (uint256 i = 0; i < 4; ++i) attestAs(validators[i], MODEL);
+        uint64 tag = judged().tag;
+        vm.expectEmit(address(federation));
+        emit IFederation.Slashed(trainers[2], 1, IFederation.Fault.MalformedUpdate, SLASH);
+        vm.prank(validators[4]);
+        federation.attestModel(1, tag, MODEL, 0);
+        vm.assertEq(federation.participant(trainers[2]).stake, STAKE - SLASH);
+        vm.assertEq(federation.participant(trainers[2]).trainerReputation, 240_000);
+        vm.assertEq(federation.participant(trainers[2]).rejections, 1);
+    }
+
+    /// The same account writes malformed updates and does not reveal.
+    function test_settle_slashesOnceAWindow() public {
+        deploy(usual());
+        joinTrainers(4);
+        joinValidators(5);
+        address both = address(0xB07);
+        joinAs(both, TRAINER | VALIDATOR, STAKE);
+        validators.push(both);
+        submitAs(both);
+        fillWindow();
+        allWillScore(list(MALFORMED, 30, 20, 10));
+        commitAll();
+        for (uint256 i = 0; i < 5; ++i) revealAs(validators[i]);
+        passDeadline();
+        vm.recordLogs();
+        tally();
+        attestAll(MODEL);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        vm.assertEq(countOf(logs, IFederation.Slashed.selector), 1);
+        vm.assertEq(uint256(federation.update(16).verdict), uint256(IFederation.Verdict.Malformed));
+        vm.assertEq(federation.participant(both).stake, STAKE - SLASH);
+        vm.assertEq(federation.participant(both).rejections, 1);
+    }
+
+    function test_settle_slashesNothingWhereItIsNothing() public {
+        IFederation.Parameters memory p = usual();
+        p.slashPpm = 0;
+        deployRunning(p, 5);
+        allWillScore(list(40, 30, MALFORMED, 10));
+        runWindow();
+        vm.assertEq(federation.participant(trainers[2]).stake, STAKE);
+        vm.assertEq(federation.head().slashed, 0);
+        submitAs(trainers[2]);
+    }
+
+    // ----- Jail -----
+
+    function test_settle_jailsATrainerAtThreeRejectionsOfEight() public {
+        deploy(tiny());
+        joinTrainers(2);
+        joinValidators(4);
+        uint256 reputation = START;
+        for (uint256 k = 0; k < 9; ++k) {
+            // Rejected in the first, fifth and eighth window of eight.
+            bool isRejected = k == 1 || k == 5 || k == 8;
+            allWillScore(isRejected ? -2000 : int16(100));
+            submitAs(trainers[0]);
+            if (k == 8) {
+                scoreAll();
+                vm.expectEmit(address(federation));
+                emit IFederation.Jailed(trainers[0], TRAINER, time() + 1 days);
+                federation.tally(9, authorsOf(9));
+                break;
+            }
+            scoreAll();
+            tally();
+            if (!isRejected) attestAll(nextModel());
+            reputation = isRejected ? _toward(reputation, 0, 20) : _toward(reputation, 1e6, 5);
+            vm.assertEq(federation.participant(trainers[0]).trainerReputation, reputation);
+        }
+        IFederation.Participant memory p = federation.participant(trainers[0]);
+        vm.assertEq(p.trainerReputation, START);
+        vm.assertEq(p.rejections, 0, "it begins anew");
+        vm.assertEq(p.trainerJailedUntil, time() + 1 days);
+        vm.assertEq(p.validatorJailedUntil, 0);
+        jump(1 days + 1);
+        submitAs(trainers[0]);
+    }
+
+    function test_settle_forgetsRejectionsAfterEightVerdicts() public {
+        deploy(tiny());
+        joinTrainers(2);
+        joinValidators(4);
+        for (uint256 k = 0; k < 9; ++k) {
+            bool isRejected = k == 0 || k == 1 || k == 8;
+            allWillScore(isRejected ? -2000 : int16(100));
+            submitAs(trainers[0]);
+            scoreAll();
+            tally();
+            if (!isRejected) attestAll(nextModel());
+        }
+        vm.assertEq(federation.participant(trainers[0]).rejections, 2);
+        vm.assertEq(federation.participant(trainers[0]).trainerJailedUntil, 0);
+    }
+
+    function test_settle_takesNothingFromTheAcceptedUnpaid() public {
+        allWillScore(list(40, 30, 0, 10));
+        fund(1 ether);
+        jump(1 days);
+        runWindow();
+        IFederation.Participant memory p = federation.participant(trainers[2]);
+        vm.assertEq(p.trainerReputation, START);
+        vm.assertEq(p.rejections, 0);
+        vm.assertEq(p.credit, 0);
+    }
+
+    /// @dev Seven windows in which validator 4 does not attest, awake each time: 0.3 x 0.9^7 < 0.15.
+    function _missSevenTimes() private returns (uint256 reputation) {
+        reputation = START;
+        for (uint256 k = 0; k < 7; ++k) {
+            fillWindow();
+            scoreAll();
+            tally();
+            for (uint256 i = 0; i < 4; ++i) attestAs(validators[i], nextOf(uint32(k)));
+            passDeadline();
+            if (k == 6) vm.recordLogs();
+            federation.settle(federation.head().judgingWindow);
+            reputation = _toward(reputation, 0, 10);
+            if (federation.participant(validators[4]).asleep) {
+                vm.prank(validators[4]);
+                federation.wake();
+            }
+        }
+        vm.assertLt(reputation, 150_000);
+    }
+
+    function test_settle_jailsAValidatorBelowTheLine() public {
+        deploy(tiny());
+        joinTrainers(2);
+        joinValidators(5);
+        _missSevenTimes();
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        (uint8 role, uint256 until) = abi.decode(
+            dataOf(logs, IFederation.Jailed.selector),
+            (uint8, uint256)
+        );
+        vm.assertEq(role, VALIDATOR);
+        vm.assertEq(until, time() + 1 days);
+        IFederation.Participant memory p = federation.participant(validators[4]);
+        vm.assertEq(p.validatorJailedUntil, until);
+        vm.assertEq(p.validatorReputation, START);
+        vm.assertEq(p.seat, 4);
+        vm.assertEq(p.missed, 0);
+        vm.warp(until);
+        fillWindow();
+        vm.assertEq(judged().active, 15, "to the last second");
+        vm.warp(until + 1);
+        judge();
+        fillWindow();
+        vm.assertEq(judged().active, 31, "then it is back");
+    }
+
+    function test_settle_jailsNobodyWhoIsNeeded() public {
+        IFederation.Parameters memory p = tiny();
+        p.minValidators = 5;
+        deploy(p);
+        joinTrainers(2);
+        joinValidators(5);
+        uint256 reputation = _missSevenTimes();
+        vm.assertEq(countOf(vm.getRecordedLogs(), IFederation.Jailed.selector), 0);
+        vm.assertEq(_reputationOf(4), reputation);
+        vm.assertEq(federation.participant(validators[4]).validatorJailedUntil, 0);
+        fillWindow();
+        vm.assertEq(judged().active, 31);
+    }
+}
