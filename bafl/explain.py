@@ -234,7 +234,7 @@ def _use(case: Case, tallied: Tallied) -> str:
     if case.base_version is not None and case.base_version > case.record.base_version:
         late = case.base_version - case.record.base_version
         versions = "version" if late == 1 else "versions"
-        text += f" (times {(1 + late) ** -0.5:.2f} for being {late} {versions} late)"
+        text += f" (already times {(1 + late) ** -0.5:.2f}, for being {late} {versions} late)"
     return text
 
 

@@ -75,20 +75,23 @@ def _parse(text: str, units: Mapping[str, int], wanted: str) -> int:
 
 
 def format_money(wei: int) -> str:
-    """Write an amount of the chain's currency: "1.25 ether", "20 gwei", "0 ether"; at most six
-    digits behind the point, rounded toward zero."""
-    if wei == 0:
-        return "0 ether"
+    """Write an amount of the chain's currency: "1.25 ether", "0.000286 ether", "20 gwei".
+
+    Six significant digits (the whole part always in full), rounded toward zero.
+    """
+    # Below a millionth of an ether, zeros would be all that is read.
     for name in ("ether", "gwei"):
-        # A thousandth of the unit is the least that reads well in it.
-        if abs(wei) * 1000 >= _MONEY[name]:
+        if abs(wei) >= _MONEY[name] // 10**6 or (wei == 0 and name == "ether"):
             return f"{_decimal(wei, _MONEY[name])} {name}"
     return f"{wei:,} wei"
 
 
 def _decimal(value: int, unit: int) -> str:
     whole, rest = divmod(abs(value), unit)
-    digits = f"{rest * 10**6 // unit:06d}".rstrip("0")
+    places = len(str(unit)) - 1
+    digits = f"{rest:0{places}d}"
+    zeros = len(digits) - len(digits.lstrip("0")) if whole == 0 else -len(str(whole))
+    digits = digits[: max(0, zeros + 6)].rstrip("0")
     return ("-" if value < 0 else "") + f"{whole:,}" + (f".{digits}" if digits else "")
 
 

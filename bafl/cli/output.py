@@ -92,6 +92,7 @@ def make_table(
         box=box.SIMPLE_HEAD,
         title=Text(title, style="bold") if title else None,
         title_justify="left",
+        show_edge=False,
         pad_edge=False,
         header_style="bold",
     )

@@ -110,7 +110,7 @@ def test_paid_names_share_staleness_and_money() -> None:
     said = explain(case(120, Verdict.PAID, 120, 110, 130))
     assert str(said) == (
         "paid: consensus +120 bps, used in version 5 with a share of 25.0 % "
-        "(times 0.71 for being 1 version late); earned 0.01 ether"
+        "(already times 0.71, for being 1 version late); earned 0.01 ether"
     )
 
 

@@ -24,6 +24,7 @@ from bafl.types import Phase, Role, Root
 A, B, C = ("0x" + digit * 40 for digit in "123")
 GENESIS = Root(b"\1" * 32, 0x55)
 MODEL = b"\2" * 32
+CREATED = ("FederationCreated", {"owner": A, "manifest": bytes(32), "model": GENESIS.digest})
 
 
 def scores(*values: int) -> bytes:
@@ -80,6 +81,7 @@ def story() -> list[tuple[str, dict[str, Any]]]:
         for who, digest, metric in ((A, MODEL, 500_000), (B, b"\x09" * 32, 0), (C, MODEL, 900_000))
     ]
     return [
+        CREATED,
         *joined,
         *submitted,
         ("WindowSealed", {"window": 1, "updates": 2}),
@@ -169,6 +171,7 @@ def test_names_come_from_profiles_and_never_fail(tmp_path: Path) -> None:
         C: b"\7" * 32,
     }
     history = History(GENESIS)
+    history.apply(Event(*CREATED, 0, 0, bytes(32)))
     for who, digest in given.items():
         arguments = {"participant": who, "roles": 3, "stake": 1, "profile": digest}
         history.apply(Event("Joined", arguments, 1, 0, bytes(32)))
