@@ -157,10 +157,11 @@ def _render(session: Session, look: _Look, trouble: str = "") -> Any:
         version += f"   {metric} {values[-1]:.4g}  {spark(values[-40:])}"
     parts: list[Any] = [Text(version, style="bold"), *(Text(line) for line in lines)]
     people = [_person_row(person, name(person.address), now) for person in seen.people]
-    parts.append(make_table(PEOPLE, people, right=PEOPLE[2:9]))
+    parts += [Text(), make_table(PEOPLE, people, right=PEOPLE[2:9])]
     if look.items:
         verdicts = [_verdict_row(item, name(item.record.participant)) for item in look.items]
-        parts.append(make_table(VERDICTS, verdicts, title="Latest verdicts", right=("share",)))
+        latest = make_table(VERDICTS, verdicts, title="Latest verdicts", right=("share",))
+        parts += [Text(), latest]
     if trouble:
         parts.append(Text(trouble, style="yellow"))
     return Group(*parts)
