@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,8 @@ def test_an_example_is_valid(path: Path) -> None:
 
     federation = FederationSettings.load(path)
     node = NodeSettings.load(path.parent / "node.toml")
-    settings = ready.ReadySettings(**{**federation.task.settings, **node.task.settings})
+    given: dict[str, Any] = {**federation.task.settings, **node.task.settings}
+    settings = ready.ReadySettings(**given)
     assert federation.task.name in ready.names()
     assert settings.participant == 0
 
