@@ -1,0 +1,303 @@
+"""A node within this process, on a real chain: what it does when it is stopped, lied to or late."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bafl import protocol
+from bafl.chain import calls
+from bafl.chain.connection import Connection
+from bafl.chain.federation import Federation
+from bafl.chain.sender import Sender
+from bafl.codec.errors import MissingTensor
+from bafl.devnet import Anvil
+from bafl.errors import TrainingError
+from bafl.journal import SignedNote
+from bafl.node import Node, NodeOptions
+from bafl.protocol import Options, Trained
+from bafl.store.local import LocalStore
+from bafl.tasks.base import TrainContext
+from bafl.types import Role, Root
+from tests.e2e.federation.softmax import Model, Softmax
+from tests.e2e.federation.stage import SETTINGS, Stage, found
+from tests.unit.chain.proxy import Forward, Json, Proxy, Raw
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+NewAccount = Callable[..., "LocalAccount"]
+
+BOTH = Role.TRAINER | Role.VALIDATOR
+ALONE = SETTINGS.replace("= 3", "= 1") + "min_validators = 1\n"
+HASTY = ALONE.replace('commit_period = "60s"', 'commit_period = "4s"')
+WAITING = SETTINGS.replace('"1h"', '"30d"').replace('max_wait = "10s"', 'max_wait = "1h"')
+DEADLINE_S = 120
+QUICK = NodeOptions(
+    Options(slot_s=0.0), poll_s=0.05, confirmations=0, retry_s=0.1, stop_grace_s=1.0
+)
+
+
+class Holding(LocalStore):
+    """A store that, while it is held, answers nothing."""
+
+    def __init__(self, directory: Path, owner: str) -> None:
+        super().__init__(directory, owner)
+        self.free = threading.Event()
+        self.free.set()
+        self.held = threading.Event()
+
+    def put(self, path: Path) -> Root:
+        self.held.set()
+        self.free.wait()
+        return super().put(path)
+
+
+@dataclass
+class Player:
+    """A participant whose node can be started and stopped."""
+
+    stage: Stage
+    sender: Sender
+    store: Holding
+    task: Softmax
+    home: Path
+
+    def node(self, rpc: str | None = None, task: Softmax | None = None) -> Node:
+        federation = Federation(
+            Connection(rpc or self.stage.rpc, patience_s=DEADLINE_S), self.stage.address
+        )
+        return Node(
+            federation=federation,
+            sender=federation.sender(self.sender.account),
+            store=self.store,
+            task=task or self.task,
+            manifest=self.stage.manifest,
+            home=self.home,
+            options=QUICK,
+        )
+
+    @property
+    def updates(self) -> int:
+        return len(self.stage.history.updates_by(self.sender.address))
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Iterator[Anvil]:
+    with Anvil(mine_every_s=1, log=tmp_path / "anvil.log") as chain:
+        yield chain
+
+
+@pytest.fixture
+def settings() -> str:
+    """A federation in which one update makes a version, and one validator is enough."""
+    return ALONE
+
+
+@pytest.fixture
+def stage(chain: Anvil, tmp_path: Path, settings: str) -> Stage:
+    return found(chain, f"local:{tmp_path / 'store'}", tmp_path / "stage", 4, settings)
+
+
+@pytest.fixture
+def join(
+    chain: Anvil, stage: Stage, tmp_path: Path, new_account: NewAccount
+) -> Iterator[Callable[..., Player]]:
+    players: list[Player] = []
+
+    def make(roles: Role = BOTH) -> Player:
+        number = len(players)
+        sender = stage.federation.sender(new_account(chain=chain))
+        sender.send(calls.join(roles, stage.federation.parameters.min_stake_wei))
+        store = Holding(tmp_path / "store", f"player{number}")
+        player = Player(stage, sender, store, Softmax(number, 4), tmp_path / f"home{number}")
+        players.append(player)
+        return player
+
+    yield make
+    for player in players:
+        player.store.free.set()
+
+
+@contextlib.asynccontextmanager
+async def running(node: Node) -> AsyncIterator[Callable[..., Any]]:
+    """A node at work; gives a way to wait for something while it is. It ends in time."""
+    stop = asyncio.Event()
+    run = asyncio.create_task(node.run(stop))
+
+    async def until(condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while not await asyncio.to_thread(condition):
+                if run.done():
+                    run.result()
+                    pytest.fail("the node ended by itself")
+                await asyncio.sleep(0.05)
+
+    try:
+        yield until
+    finally:
+        stop.set()
+        await asyncio.wait_for(run, DEADLINE_S / 4)
+
+
+def sign_without_sending(player: Player) -> Trained:
+    """Train and sign a submission, and be killed before it is sent."""
+    node = player.node()
+    node.work.see(node.federation.view(node.address), node.history_file.sync())
+    node.work.train(protocol.Train(0))
+    update = node.journal.notes(0, 0, {}, frozenset()).trained
+    assert update is not None
+    call = calls.submit_update(0, update.root, update.encoding, update.samples)
+    signed = node.sender.sign(call)
+    node.journal.sign(SignedNote("submit", signed.nonce, signed.raw, signed.hash))
+    node.history_file.close()
+    node.journal.close()
+    return update
+
+
+async def test_one_alone_makes_version_after_version(join: Callable[..., Player]) -> None:
+    player = join()
+    async with running(player.node()) as until:
+        await until(lambda: player.stage.federation.head().version >= 3)
+    assert player.stage.audit().ok
+    assert not player.stage.history.slashes
+
+
+async def test_an_update_that_was_signed_long_ago_is_not_lost(join: Callable[..., Player]) -> None:
+    """Killed after signing; meanwhile others made versions, so it could not be signed again."""
+    late, other = join(Role.TRAINER), join()
+    update = sign_without_sending(late)
+    async with running(other.node()) as until:
+        await until(lambda: late.stage.federation.head().version >= 2)
+    async with running(late.node()) as until:
+        await until(lambda: late.store.has(update.root))
+    (first, *_) = late.stage.history.updates_by(late.sender.address)
+    assert (first.base_version, first.root) == (0, update.root)
+
+
+async def test_a_transaction_whose_fee_became_too_low_is_replaced(
+    chain: Anvil, join: Callable[..., Player]
+) -> None:
+    player = join(Role.TRAINER)
+    sign_without_sending(player)
+    chain.rpc("anvil_setNextBlockBaseFeePerGas", hex(50 * 10**9))
+    chain.mine()
+    node = player.node()
+    (cheap,) = node.journal.unsettled()
+    async with running(node) as until:
+        await until(lambda: player.updates)
+    assert player.sender.receipt(cheap.hash) is None
+
+
+async def test_stops_soon_while_a_transaction_waits(
+    chain: Anvil, join: Callable[..., Player]
+) -> None:
+    player = join(Role.TRAINER)
+    chain.rpc("evm_setIntervalMining", 0)
+    chain.rpc("evm_setAutomine", False)
+    node = player.node()
+    async with running(node) as until:
+        await until(node.journal.unsettled)
+        pending = player.stage.federation.connection
+        await until(lambda: pending.nonce(node.address, "pending") > pending.nonce(node.address))
+    chain.rpc("evm_setAutomine", True)
+    chain.mine()
+    async with running(player.node()) as until:
+        await until(lambda: player.updates)
+    (record,) = player.stage.history.updates_by(node.address)
+    assert player.store.has(record.root)
+
+
+async def test_stops_soon_while_the_chain_does_not_answer(join: Callable[..., Player]) -> None:
+    player, hangs, free = join(), threading.Event(), threading.Event()
+
+    def hang(request: Json, forward: Forward) -> Json | Raw:
+        if hangs.is_set():
+            free.wait(DEADLINE_S)
+        return forward()
+
+    with Proxy(player.stage.rpc) as proxy:
+        proxy.rule = hang
+        try:
+            async with running(player.node(proxy.url)) as until:
+                await until(lambda: player.stage.federation.head().version)
+                hangs.set()
+                seen = len(proxy.requests)
+                await until(lambda: len(proxy.requests) > seen)
+        finally:
+            free.set()
+
+
+@pytest.mark.parametrize("settings", [HASTY])
+async def test_a_store_that_hangs_holds_up_neither_the_chain_nor_the_end(
+    join: Callable[..., Player],
+) -> None:
+    hung, other = join(Role.TRAINER), join()
+    hung.store.free.clear()
+    async with running(hung.node()) as until:
+        await until(hung.store.held.is_set)
+        async with running(other.node()):
+            # Its window ends without its payload, and it goes on: a second update.
+            await until(lambda: hung.updates >= 2)
+
+
+@pytest.mark.parametrize("settings", [WAITING])
+async def test_an_older_view_than_one_seen_before_makes_nothing_happen_twice(
+    join: Callable[..., Player],
+) -> None:
+    player = join(Role.TRAINER)
+    blocks: dict[str, int] = {"mined": 0}
+
+    def lag(request: Json, forward: Forward) -> Json | Raw:
+        # One machine of several behind the URL does not know the newest blocks yet.
+        if request["method"] == "eth_call" and blocks["mined"]:
+            request["params"][1] = hex(blocks["mined"] - 1)
+            blocks["answers"] = blocks.get("answers", 0) + 1
+            if blocks["answers"] >= 3:
+                blocks["mined"] = 0
+        answer = forward()
+        if request["method"] == "eth_getTransactionReceipt" and answer["result"]:
+            blocks["mined"] = int(answer["result"]["blockNumber"], 16)
+        return answer
+
+    with Proxy(player.stage.rpc) as proxy:
+        proxy.rule = lag
+        node = player.node(proxy.url)
+        async with running(node) as until:
+            await until(lambda: blocks.get("answers", 0) >= 3)
+            seen = len(proxy.requests)
+            await until(lambda: len(proxy.requests) > seen + 10)
+            assert node.journal.trainings() == 1
+    assert player.updates == 1
+
+
+async def test_a_loss_that_is_not_finite_ends_the_node_and_nothing_else(
+    join: Callable[..., Player],
+) -> None:
+    class Exploding(Softmax):
+        def train(self, model: Model, context: TrainContext) -> None:
+            raise TrainingError("the loss is nan")
+
+    player = join()
+    with pytest.raises(TrainingError, match="nan"):
+        await asyncio.wait_for(player.node(task=Exploding(0, 4)).run(asyncio.Event()), DEADLINE_S)
+    async with running(player.node()) as until:
+        await until(lambda: player.updates)
+
+
+def test_a_node_that_could_not_be_made_holds_nothing(join: Callable[..., Player]) -> None:
+    class Foreign(Softmax):
+        def model(self) -> Model:
+            return {"other": super().model()["w"]}
+
+    player = join()
+    with pytest.raises(MissingTensor, match="'b'"):
+        player.node(task=Foreign(0, 4))
+    player.node().journal.close()
