@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IFederation} from "../IFederation.sol";
+import {Attacks} from "./Attacks.sol";
+
+/// @title Lies, copies, vetoes: what can be done by those who judge
+contract ScoringAttacksTest is Attacks {
+    function setUp() public {
+        deployRunning(usual(), 5);
+        fund(100 ether);
+        jump(1 hours);
+    }
+
+    function test_aCopiedCommitment_cannotBeRevealedAndCostsTheCopyist() public {
+        fillWindow();
+        commitAs(validators[0]);
+        IFederation.Window memory w = judged();
+        bytes32 copy = federation.commitmentOf(0);
+        callAs(validators[1], abi.encodeCall(IFederation.commitScores, (w.id, w.tag, copy)));
+        for (uint256 i = 2; i < 5; ++i) commitAs(validators[i]);
+        revealAs(validators[0]);
+
+        bytes memory scores = scoresOf(validators[0], 4);
+        bytes32 salt = saltOf(validators[0], w.id);
+        bytes32 own = commitmentTo(validators[1], w.id, w.tag, scores, 4, salt);
+        refuses(
+            validators[1],
+            abi.encodeCall(IFederation.revealScores, (w.id, w.tag, scores, 4, salt)),
+            abi.encodeWithSelector(IFederation.CommitmentMismatch.selector, own, copy)
+        );
+        for (uint256 i = 2; i < 5; ++i) revealAs(validators[i]);
+        passDeadline();
+        tally();
+        attestAll(nextModel());
+        vm.assertEq(who(validators[1]).stake, STAKE - SLASH, "committed and not revealed");
+        vm.assertEq(who(validators[1]).credit, 0);
+        vm.assertEq(who(validators[0]).stake, STAKE);
+        checkMoney();
+    }
+
+    function test_anotherTag_isRefusedEverywhere() public {
+        fillWindow();
+        IFederation.Window memory w = judged();
+        uint64 other = w.tag ^ 1;
+        bytes memory refusal = abi.encodeWithSelector(IFederation.WrongTag.selector, other, w.tag);
+        address v = validators[0];
+        refuses(v, abi.encodeCall(IFederation.commitScores, (w.id, other, bytes32(0))), refusal);
+        commitAll();
+        bytes memory scores = scoresOf(v, 4);
+        bytes32 salt = saltOf(v, w.id);
+        refuses(
+            v,
+            abi.encodeCall(IFederation.revealScores, (w.id, other, scores, 4, salt)),
+            refusal
+        );
+        revealAll();
+        tally();
+        refuses(
+            v,
+            abi.encodeCall(IFederation.attestModel, (w.id, other, bytes32("m"), 0)),
+            refusal
+        );
+    }
+
+    function test_otherContents_giveAnotherTag() public {
+        uint256 before = vm.snapshotState();
+        fillWindow();
+        uint64 tag = judged().tag;
+        vm.revertToState(before);
+        submitAs(trainers[0], 0, keccak256("a reorganised update"), RAW, 100);
+        fillWindowFrom(1);
+        vm.assertTrue(judged().tag != tag, "what was said of one is not said of the other");
+    }
+
+    function test_aCode_isNoVeto() public {
+        for (uint256 window = 0; window < 2; ++window) {
+            fillWindow();
+            willScore(validators[3], same(UNAVAILABLE, 4));
+            willScore(validators[4], same(MALFORMED, 4));
+            judge();
+            for (uint256 i = 0; i < 4; ++i) {
+                IFederation.Update memory u = federation.update((window + 1) * 16 + i);
+                vm.assertTrue(u.verdict == IFederation.Verdict.Paid, "paid all the same");
+            }
+        }
+        vm.assertEq(federation.head().version, 2);
+        for (uint256 i = 3; i < 5; ++i) {
+            vm.assertTrue(who(validators[i]).asleep, "a veto counts as a missed reveal");
+            vm.assertEq(who(validators[i]).credit, 0);
+            vm.assertEq(who(validators[i]).validatorReputation, 243_000);
+            vm.assertEq(who(validators[i]).stake, STAKE, "and costs no stake");
+        }
+    }
+
+    function test_keepVotesOfZero_areOutvoted() public {
+        fillWindow();
+        willKeep(validators[3], 0);
+        willKeep(validators[4], 0);
+        judge();
+        vm.assertEq(federation.window(1).keep, 4);
+        vm.assertTrue(federation.window(1).phase == IFederation.Phase.Final);
+    }
+
+    function test_constantScores_earnNothing() public {
+        fillWindow();
+        willScore(validators[4], same(50, 4));
+        judge();
+        vm.assertEq(who(validators[4]).credit, 0);
+        vm.assertGt(who(validators[0]).credit, 0);
+    }
+
+    function test_constantScores_earnNothingEvenAloneInAWordOfSeats() public {
+        joinValidators(4); // seats 5 to 8: the last is alone in its word
+        runWindow();
+        uint128 earned = who(validators[8]).credit;
+        vm.assertGt(earned, 0);
+        jump(1 hours);
+        fillWindow();
+        willScore(validators[8], same(50, 4));
+        judge();
+        vm.assertEq(who(validators[8]).credit, earned);
+    }
+
+    function test_aMinorityOfLiars_cannotMalformPayOrFinalise() public {
+        fillWindow();
+        for (uint256 i = 3; i < 5; ++i) {
+            willScore(validators[i], list(MALFORMED, -10_000, 9_990, 9_990));
+        }
+        scoreAll();
+        tally();
+        vm.assertTrue(federation.update(16).verdict == IFederation.Verdict.Paid);
+        vm.assertTrue(federation.update(17).verdict == IFederation.Verdict.Paid);
+        for (uint256 i = 3; i < 5; ++i) attestAs(validators[i], keccak256("poisoned"));
+        for (uint256 i = 0; i < 3; ++i) attestAs(validators[i], keccak256("honest"));
+        vm.assertEq(federation.head().version, 0, "3 of 5 are no quorum: void");
+        vm.assertTrue(federation.window(1).phase == IFederation.Phase.Void);
+        vm.assertEq(who(validators[4]).missed, 1, "against a majority: missed");
+        vm.assertEq(who(validators[0]).missed, 0);
+        vm.assertEq(who(validators[4]).stake, STAKE, "no version, no slash");
+    }
+
+    function test_aWrongAttestation_costsStake() public {
+        fillWindow();
+        scoreAll();
+        tally();
+        attestAs(validators[4], keccak256("poisoned"));
+        for (uint256 i = 0; i < 4; ++i) attestAs(validators[i], nextModelOf(1));
+        vm.assertEq(federation.modelDigest(1), nextModelOf(1));
+        vm.assertEq(who(validators[4]).stake, STAKE - SLASH);
+        vm.assertEq(who(validators[4]).credit, 0);
+    }
+
+    function nextModelOf(uint256 version) private pure returns (bytes32) {
+        return keccak256(abi.encode("model", version));
+    }
+
+    function test_aSlowAttestation_isPaidLikeTheFirst() public {
+        fillWindow();
+        scoreAll();
+        tally();
+        bytes32 digest = nextModel();
+        for (uint256 i = 0; i < 4; ++i) attestAs(validators[i], digest);
+        vm.assertEq(federation.head().version, 1, "final without it");
+        vm.warp(judged().deadline); // the last second
+        attestAs(validators[4], digest);
+        vm.assertEq(who(validators[4]).credit, who(validators[0]).credit);
+        vm.assertGt(who(validators[4]).credit, 0);
+    }
+
+    function test_stakeInTheMiddleOfAWindow_gainsNoWeight() public {
+        fillWindow();
+        uint256 weight = federation.weightOf(0);
+        vm.deal(validators[0], 1_000 ether);
+        vm.prank(validators[0]);
+        federation.topUp{value: 1_000 ether}(1_000 ether);
+        address late = joinValidator(1_000 ether);
+        vm.assertEq(federation.weightOf(0), weight, "topped up");
+        vm.assertEq(federation.weightOf(5), 0, "joined");
+        IFederation.Window memory w = judged();
+        refuses(
+            late,
+            abi.encodeCall(IFederation.commitScores, (w.id, w.tag, bytes32("c"))),
+            abi.encodeWithSelector(IFederation.NotActiveValidator.selector, late)
+        );
+        judge();
+        fillWindow();
+        vm.assertGt(federation.weightOf(0), 1_000 * federation.weightOf(1), "from the next");
+        vm.assertGt(federation.weightOf(5), 1_000 * federation.weightOf(1), "from the next");
+    }
+
+    function test_aRushOfVersions_earnsNothing() public {
+        runWindow();
+        uint256 credits = federation.head().credits;
+        vm.assertGt(credits, 0);
+        for (uint256 i = 0; i < 5; ++i) runWindow(); // in the same second
+        vm.assertEq(federation.head().version, 6);
+        vm.assertEq(federation.head().credits, credits);
+    }
+}
