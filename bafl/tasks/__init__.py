@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,12 @@ def _open_own(name: str, settings: dict[str, Any]) -> Task:
     function = getattr(module, function_name, None)
     if not callable(function):
         raise TaskError(f"task {name}: {module_name} has no function {function_name!r}")
+    try:
+        inspect.signature(function).bind(**settings)
+    except TypeError as error:
+        raise TaskError(
+            f"task {name}: {function_name} does not take the settings in [task]: {error}"
+        ) from error
     task = function(**settings)
     if not isinstance(task, Task):
         missing = [

@@ -119,6 +119,11 @@ def test_a_task_of_ones_own_that_is_none_says_why(own_module: str, name: str, sa
         open_task(name.format(own_module))
 
 
+def test_settings_that_a_task_of_ones_own_does_not_take_are_named(own_module: str) -> None:
+    with pytest.raises(TaskError, match="unexpected keyword argument 'beyond'"):
+        open_task(f"{own_module}:make", beyond=2.0)
+
+
 def test_importing_the_tasks_loads_no_torch() -> None:
     code = "import sys, bafl.tasks, bafl.data; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
