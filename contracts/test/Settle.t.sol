@@ -191,6 +191,51 @@ contract SettleTest is Setup {
         return keccak256(abi.encode("model", version + 1));
     }
 
+    /// Every lane of every word: 32 validators and 16 updates, some of them apart from the rest.
+    function test_settle_knowsEachSeatAndUpdate() public {
+        IFederation.Parameters memory p = usual();
+        p.windowSize = 16;
+        deployRunning(p, 32);
+        fillWindow();
+        int16[] memory scores = new int16[](16);
+        for (uint256 i = 0; i < 16; ++i) scores[i] = i % 3 == 0 ? int16(-2000) : int16(uint16(i));
+        allWillScore(scores);
+        int16[] memory reversed = new int16[](16);
+        for (uint256 i = 0; i < 16; ++i) reversed[i] = -scores[i];
+        for (uint256 v = 5; v < 32; v += 8) willScore(validators[v], reversed);
+        commitAll();
+        for (uint256 v = 0; v < 32; ++v) if (v % 8 != 6) revealAs(validators[v]);
+        passDeadline();
+        tally();
+        for (uint256 v = 0; v < 32; ++v) if (v % 8 != 7) attestAs(validators[v], MODEL);
+        settle();
+
+        vm.assertEq(federation.modelDigest(1), MODEL);
+        for (uint256 v = 0; v < 32; ++v) {
+            uint256 expected = _toward(START, 1e6, 5);
+            if (v % 8 == 5) expected = _toward(START, 0, 5);
+            if (v % 8 > 5) expected = _toward(START, 0, 10);
+            vm.assertEq(_reputationOf(v), expected);
+            IFederation.Participant memory who = federation.participant(validators[v]);
+            vm.assertEq(who.stake, v % 8 == 6 ? STAKE - SLASH : STAKE);
+            vm.assertEq(who.missed, v % 8 > 5 ? 1 : 0);
+        }
+        uint256 shares;
+        for (uint256 i = 0; i < 16; ++i) {
+            IFederation.Update memory u = federation.update(16 + i);
+            bool isRejected = i % 3 == 0;
+            IFederation.Verdict verdict =
+                isRejected ? IFederation.Verdict.Rejected : IFederation.Verdict.Paid;
+            vm.assertEq(uint8(u.verdict), uint8(verdict));
+            shares += u.share;
+            uint256 expected = isRejected ? _toward(START, 0, 20) : _toward(START, 1e6, 5);
+            vm.assertEq(federation.participant(trainers[i]).trainerReputation, expected);
+            vm.assertEq(federation.participant(trainers[i]).rejections, isRejected ? 1 : 0);
+        }
+        vm.assertLe(shares, 1e6);
+        vm.assertGt(shares, 1e6 - 16);
+    }
+
     // ----- When -----
 
     function test_settle_waitsForTheDeadlineUnlessAllAttested() public {

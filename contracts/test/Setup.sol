@@ -10,6 +10,8 @@ import {Test, Vm} from "./Vm.sol";
 /// submit, commit, reveal, tally, attest, settle. `runWindow()` is a whole life. What a validator will
 /// say is set beforehand with `willScore`, `willKeep`; by default it likes all, the first best.
 /// Helpers act on the window that is being judged and on the latest version.
+/// @dev After a change of the contracts `hardhat build` comes before a run of single files: those compile
+/// the tests alone, and take the contracts' artifacts as they find them.
 abstract contract Setup is Test {
     uint8 internal constant TRAINER = 1;
     uint8 internal constant VALIDATOR = 2;
