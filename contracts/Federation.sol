@@ -203,6 +203,7 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
 
     function wake() external {
         Words.Account memory account = _s.loadAccount(msg.sender);
+        if (account.roles == 0) revert NotParticipant(msg.sender);
         if (account.missed < Ledger.ASLEEP) revert NotAsleep(msg.sender);
         account.missed = 0;
         _s.store(msg.sender, account);
@@ -426,7 +427,8 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
 
     function _loadJudged(uint256 window_) private view returns (Words.Round memory) {
         Words.Round memory round = _s.loadRound();
-        if (round.stage == Ledger.IDLE || window_ != round.window) revert NotJudgedNow(window_, round.window);
+        if (round.stage == Ledger.IDLE) revert NotJudgedNow(window_, 0);
+        if (window_ != round.window) revert NotJudgedNow(window_, round.window);
         return round;
     }
 
@@ -455,7 +457,7 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         Words.Round memory round = _loadPhase(window_, Phase.Attest);
         uint256 seat = _requireActive(round, tag);
         if (Ledger.isIn(round.attested, seat)) revert AlreadyActed(msg.sender);
-        _requireRoot(rootDigest, RAW);
+        _requireRoot(rootDigest, MODEL_CODEC);
 
         uint256 candidate = _vote(round, seat, rootDigest);
         emit ModelAttested(window_, msg.sender, rootDigest, metric);
@@ -748,8 +750,10 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         return Cid.toString(MANIFEST, MANIFEST_CODEC);
     }
 
+    /// @dev A window's slot is reused with the first update of the window that comes RING later.
     function _isInRing(Words.Now memory now_, uint256 id) private pure returns (bool) {
-        return id != 0 && id <= now_.openWindow && id + Ledger.RING > now_.openWindow;
+        uint256 last = now_.updates == 0 ? now_.openWindow - 1 : now_.openWindow;
+        return id != 0 && id <= now_.openWindow && id + Ledger.RING > last;
     }
 
     function _headerOf(Words.Now memory now_, uint256 id) private view returns (Words.Header memory) {

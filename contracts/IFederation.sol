@@ -276,6 +276,7 @@ interface IFederation {
     error AmountTooLarge(uint256 given, uint256 maximum);
     error InvalidRoles(uint8 roles);
     error AlreadyParticipant(address account);
+    error TooManyParticipants(uint256 maximum);
     error NotParticipant(address account);
     error InvitationRequired();
     error InvitationExpired(uint256 deadline);

@@ -23,8 +23,10 @@ library Judging {
     uint256 private constant TRAINERS_PERCENT = 70; // of a reward
     uint256 private constant VALIDATORS_PERCENT = 30;
 
-    int256 private constant NO_AGREEMENT = type(int32).min;
-    int256 private constant OVERRULED = type(int32).min + 1;
+    // How an agreement lies in its lane of 32 bits: plus a bias, so that no lane of a seat that revealed is zero.
+    int256 private constant BIAS = 2e6;
+    uint256 private constant NO_AGREEMENT = 1;
+    uint256 private constant OVERRULED = 2;
 
     /// @notice What of a federation's parameters judging depends on.
     struct Rules {
@@ -73,6 +75,7 @@ library Judging {
         if (account.roles != 0) revert IFederation.AlreadyParticipant(msg.sender);
         Words.Membership memory membership = s.loadMembership();
         if (account.id == 0) {
+            if (membership.participants == type(uint24).max) revert IFederation.TooManyParticipants(type(uint24).max);
             account.id = ++membership.participants;
             account.reputation = Reputation.START;
             s.participants[account.id] = msg.sender;
@@ -295,6 +298,8 @@ library Judging {
                 _endWindow(now_, Ledger.UNTALLIED);
             } while (now_.judgingWindow < now_.openWindow);
         }
+        // The slot is written again at the next turn: it stays warm.
+        if (round.stage == Ledger.IDLE) round.window = now_.judgingWindow - 1;
         s.store(round);
         s.store(now_);
     }
@@ -487,10 +492,11 @@ library Judging {
         for (uint256 v = 0; v < output.agreement.length; ++v) {
             uint256 seat = LibBit.ffs(revealed);
             revealed &= revealed - 1;
-            int256 agreement = output.agreement[v];
-            if (agreement < NO_AGREEMENT) output.agreement[v] = agreement = NO_AGREEMENT;
-            if (Ledger.isIn(output.overruled, seat)) agreement = OVERRULED;
-            words[seat / 8] |= uint256(uint32(int32(agreement))) << (32 * (seat % 8));
+            uint256 stored = NO_AGREEMENT;
+            if (output.agreement[v] == Tally.NO_AGREEMENT) output.agreement[v] = type(int32).min; // for the event
+            else stored = uint256(output.agreement[v] + BIAS);
+            if (Ledger.isIn(output.overruled, seat)) stored = OVERRULED;
+            words[seat / 8] |= stored << (32 * (seat % 8));
         }
         for (uint256 k = 0; k < 4; ++k) if (words[k] != 0) s.agreements[k] = words[k];
     }
@@ -580,15 +586,17 @@ library Judging {
             active &= active - 1;
             address validator = s.seats[seat];
             Words.Account memory account = s.loadAccount(validator);
-            int256 agreement = int32(uint32(Words.lane(s.agreements[seat / 8], seat % 8, 32)));
-            if (!settlement.isTallied) agreement = NO_AGREEMENT;
-            if (Ledger.isIn(missed, seat) || agreement == OVERRULED) {
+            uint256 stored = settlement.isTallied
+                ? Words.lane(s.agreements[seat / 8], seat % 8, 32)
+                : NO_AGREEMENT;
+            if (Ledger.isIn(missed, seat) || stored == OVERRULED) {
                 account.reputation = Reputation.afterMissed(account.reputation);
                 if (++account.missed == Ledger.ASLEEP) emit IFederation.FellAsleep(validator, round.window);
             } else {
                 account.missed = 0;
                 uint256 part = Ledger.PPM / 2;
-                if (agreement != NO_AGREEMENT) {
+                if (stored != NO_AGREEMENT) {
+                    int256 agreement = int256(stored) - BIAS;
                     account.reputation = Reputation.afterAgreement(account.reputation, agreement);
                     part = agreement < 0 ? 0 : uint256(agreement);
                 }
