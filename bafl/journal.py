@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS updates (
     residual TEXT NOT NULL, update_id INTEGER, block INTEGER,
     published INTEGER NOT NULL DEFAULT 0,
     state TEXT NOT NULL CHECK (state IN ('open', 'used', 'unused', 'dropped')));
+CREATE INDEX IF NOT EXISTS updates_by_digest ON updates (digest);
 CREATE TABLE IF NOT EXISTS scores (
     window INTEGER NOT NULL, tag TEXT NOT NULL, scores TEXT NOT NULL, keep INTEGER NOT NULL,
     PRIMARY KEY (window, tag));
@@ -134,16 +135,25 @@ class Journal:
         one update only: the same training may give the same bytes twice.
         """
         with self._write() as db:
-            rows = db.execute("SELECT id, digest, update_id, block, state FROM updates").fetchall()
-            past = {(digest, id_) for _, digest, id_, _, state in rows if state != "open"}
+            rows = db.execute(
+                "SELECT id, digest, update_id, block FROM updates WHERE state = 'open'"
+            ).fetchall()
+            digests = {digest for _, digest, _, _ in rows}
+            past = {
+                (digest, id_)
+                for digest in digests
+                for (id_,) in db.execute(
+                    "SELECT update_id FROM updates WHERE digest = ? AND state != 'open'", (digest,)
+                )
+            }
             there = {
                 record.root.digest: (record.id, record.block)
                 for record in mine
-                if (record.root.digest, record.id) not in past
+                if record.root.digest in digests and (record.root.digest, record.id) not in past
             }
-            for row, digest, id_, block, state in rows:
+            for row, digest, id_, block in rows:
                 found = there.get(digest, (None, None))
-                if state != "open" or found == (id_, block):
+                if found == (id_, block):
                     continue
                 db.execute(
                     "UPDATE updates SET update_id = ?, block = ? WHERE id = ?", (*found, row)

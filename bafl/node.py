@@ -215,7 +215,8 @@ class Node:
             await self._perform(action, view)
         except JobStopped as stopped:
             self._rest(action, self.options.poll_s)
-            log.info("%s: left %s: %s", self.address, _name(action), stopped)
+            level = logging.INFO if self.work.stopping.is_set() else logging.WARNING
+            log.log(level, "%s: left %s: %s", self.address, _name(action), stopped)
         except ContractRefusal as refusal:
             self._rest(action, self.options.poll_s)
             log.info("%s: %s was refused: %s", self.address, _name(action), refusal)
