@@ -57,6 +57,11 @@ def follow(
             # From an earlier run, perhaps: fees have risen since, so waiting is in vain.
             _offer_more(sender, attempts, on_replace)
         elif time.monotonic() - moved >= sender.stuck_after_s:
+            if sender.gap(signed):
+                raise NonceTaken(
+                    f"{signed.name} cannot be mined: it waits for a nonce below {signed.nonce} of "
+                    f"{sender.address} that a reorg took; sign it anew"
+                )
             if again and sender.includable(attempts[-1]):
                 # Dropped by a reorg or a full pool, perhaps: the same again costs nothing.
                 _broadcast(sender, attempts[-1])

@@ -294,6 +294,19 @@ class Sender:
         with self._lock:
             self._floor = max(self._floor, nonce + 1)
 
+    def gap(self, signed: SignedTransaction) -> bool:
+        """Whether a transaction waits for an earlier nonce that nothing fills any more.
+
+        A reorg may take a transaction for good. Nonces then count from the chain's again.
+        """
+        waiting = self.connection.nonce(self.address, "pending")
+        if waiting >= signed.nonce:
+            return False
+        with self._lock:
+            self._floor = 0
+            self._signed = {n: hash_ for n, hash_ in self._signed.items() if n < waiting}
+        return True
+
     def reason(self, signed: SignedTransaction, receipt: Receipt) -> ContractRefusal:
         """Why a mined transaction reverted, by replaying it on the state around its block."""
         fields = self._fields(signed.raw, signed.name)

@@ -70,13 +70,15 @@ class Player:
     task: Softmax
     home: Path
 
-    def node(self, rpc: str | None = None, task: Softmax | None = None) -> Node:
+    def node(
+        self, rpc: str | None = None, task: Softmax | None = None, stuck_after_s: float = 60.0
+    ) -> Node:
         federation = Federation(
             Connection(rpc or self.stage.rpc, patience_s=DEADLINE_S), self.stage.address
         )
         return Node(
             federation=federation,
-            sender=federation.sender(self.sender.account),
+            sender=federation.sender(self.sender.account, stuck_after_s=stuck_after_s),
             store=self.store,
             task=task or self.task,
             manifest=self.stage.manifest,
@@ -276,6 +278,45 @@ async def test_an_older_view_than_one_seen_before_makes_nothing_happen_twice(
             await until(lambda: len(proxy.requests) > seen + 10)
             assert node.journal.trainings() == 1
     assert player.updates == 1
+
+
+@pytest.mark.parametrize("settings", [WAITING])
+async def test_an_update_that_a_reorg_took_is_submitted_again(
+    chain: Anvil, join: Callable[..., Player]
+) -> None:
+    player = join(Role.TRAINER)
+    node = player.node(stuck_after_s=1.0)
+    async with running(node) as until:
+        before = int(chain.rpc("eth_blockNumber"), 16)
+        await until(lambda: player.updates)
+        (record,) = player.stage.history.updates_by(node.address)
+        await until(lambda: player.store.has(record.root))
+        depth = int(chain.rpc("eth_blockNumber"), 16) - before
+        chain.rpc("anvil_reorg", depth, [])
+
+        def submitted_again() -> bool:
+            found = player.stage.history.updates_by(node.address)
+            return any(update.block > record.block for update in found)
+
+        await until(submitted_again)
+    (again,) = player.stage.history.updates_by(node.address)
+    assert (again.root, again.base_version) == (record.root, record.base_version)
+
+
+async def test_stops_soon_while_a_task_does_not_listen(join: Callable[..., Player]) -> None:
+    began, free = threading.Event(), threading.Event()
+
+    class Deaf(Softmax):
+        def train(self, model: Model, context: TrainContext) -> None:
+            began.set()
+            free.wait()
+
+    player = join(Role.TRAINER)
+    async with running(player.node(task=Deaf(0, 4))) as until:
+        await until(began.is_set)
+    free.set()
+    async with running(player.node()) as until:
+        await until(lambda: player.updates)
 
 
 async def test_a_loss_that_is_not_finite_ends_the_node_and_nothing_else(

@@ -347,6 +347,20 @@ def test_confirmations_are_waited_for(own_chain: OwnChain) -> None:
     assert sender.connection.latest().number >= receipt.block + 2
 
 
+def test_after_a_reorg_took_a_transaction_for_good_nonces_have_no_gap(
+    own_chain: OwnChain,
+) -> None:
+    sender, probe = own_chain.sender(stuck_after_s=0.1), own_chain.probe()
+    before = own_chain.snapshot()
+    sender.send(probe.call("emitMany", 1))
+    own_chain.revert(before)
+    behind = sender.sign(probe.call("emitMany", 1))
+    sender.broadcast(behind)
+    with pytest.raises(NonceTaken, match="sign it anew"):
+        sender.wait(behind, deadline_s=soon())
+    assert sender.send(probe.call("setGate", 1)).ok
+
+
 def test_a_transaction_that_a_reorg_dropped_is_sent_again(own_chain: OwnChain) -> None:
     sender, probe = own_chain.sender(stuck_after_s=0.1), own_chain.probe()
     own_chain.hold()
