@@ -1,8 +1,8 @@
 """What a federation's transactions cost: `python -m benchmarks.gas` (`make gas`).
 
-A federation of 16 trainers and 5 validators with windows of 16 updates and commit-reveal lives on a
-private Anvil until its ring has wrapped and everybody has been paid; then whole windows are measured
-from the receipts of real transactions, refunds not counted. Writes benchmarks/results/gas.json:
+A federation of 16 trainers and 5 validators with windows of 16 updates and commit-reveal lives on
+a private Anvil until its ring has wrapped and everybody has been paid; then whole windows are
+measured from the receipts of real transactions, refunds not counted. Writes benchmarks/results/gas.json:
 
 - `submit`, `commit`, `reveal`, `tally`, `attest`: the median transaction of its kind;
 - `settle`: the attestation that completes the set, which also settles the window;
@@ -20,10 +20,10 @@ import random
 import statistics
 import sys
 from collections import defaultdict
+from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from bafl.chain.abi import artifact, interface
@@ -118,7 +118,7 @@ class Life:
 
     def __init__(self, chain: Chain, seed: int = 1) -> None:
         self.chain = chain
-        self.random = random.Random(seed)  # noqa: S311 -- no secret
+        self.random = random.Random(seed)
         self.gas: dict[str, list[int]] = defaultdict(list)
 
     def version(self, absent: int = 0) -> int:
@@ -186,9 +186,8 @@ def measure() -> dict[str, int]:
         crowd = Life(Chain(anvil, trainers=SIZE + 1, validators=32))
         crowd.version()
         figures["tallyWorst"] = crowd.gas["tally"][0]
-    figures["runtimeBytes"] = json.loads(
-        (Path(artifact.__code__.co_filename).parent / "artifacts" / "Federation.json").read_text()
-    )["deployed"]["size"]
+    shipped = resources.files("bafl.chain") / "artifacts" / "Federation.json"
+    figures["runtimeBytes"] = json.loads(shipped.read_text())["deployed"]["size"]
     return figures
 
 
