@@ -2,7 +2,8 @@
 
 A federation of 16 trainers and 5 validators with windows of 16 updates and commit-reveal lives on
 a private Anvil until its ring has wrapped and everybody has been paid; then whole windows are
-measured from the receipts of real transactions, refunds not counted. Writes benchmarks/results/gas.json:
+measured from the receipts of real transactions, refunds not counted. Writes
+benchmarks/results/gas.json:
 
 - `submit`, `commit`, `reveal`, `tally`, `attest`: the median transaction of its kind;
 - `settle`: the attestation that completes the set, which also settles the window;
