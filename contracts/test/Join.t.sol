@@ -139,6 +139,50 @@ contract JoinTest is Setup {
         vm.assertEq(federation.participant(trainers[0]).trainerReputation, trained);
     }
 
+    /// Who leaves and comes back has its stake whole again, but not its jail behind it.
+    function test_join_doesNotEndAJail() public {
+        IFederation.Parameters memory p = tiny();
+        p.jailPeriod = 30 days;
+        deployRunning(p, 4);
+        for (uint256 k = 0; k < 3; ++k) {
+            allWillScore(k == 2 ? MALFORMED : int16(-2000));
+            submitAs(trainers[0]);
+            scoreAll();
+            tally();
+        }
+        uint256 until = time() + 30 days;
+        vm.prank(trainers[0]);
+        federation.requestExit();
+        jump(7 days + 1);
+        vm.prank(trainers[0]);
+        federation.withdraw();
+        joinAs(trainers[0], TRAINER, STAKE);
+        vm.assertEq(federation.participant(trainers[0]).trainerJailedUntil, until);
+        bytes memory call = abi.encodeCall(IFederation.submitUpdate, (0, PROFILE, RAW, 1, 1));
+        bytes4 refusal = IFederation.JailedUntil.selector;
+        refuses(trainers[0], call, abi.encodeWithSelector(refusal, until));
+        vm.warp(until + 1);
+        submitAs(trainers[0]);
+    }
+
+    function test_join_wakesWhoLeftAsleep() public {
+        deployRunning(tiny(), 4);
+        for (uint256 k = 0; k < 2; ++k) {
+            fillWindow();
+            passDeadline();
+            federation.discard(federation.head().judgingWindow);
+        }
+        vm.assertTrue(federation.participant(validators[0]).asleep);
+        vm.prank(validators[0]);
+        federation.requestExit();
+        jump(7 days + 1);
+        vm.prank(validators[0]);
+        federation.withdraw();
+        joinAs(validators[0], VALIDATOR, STAKE);
+        vm.assertFalse(federation.participant(validators[0]).asleep);
+        vm.assertEq(federation.participant(validators[0]).validatorReputation, 243_000);
+    }
+
     function test_setProfile_recordsIt() public {
         joinAs(WHO, TRAINER, STAKE);
         vm.expectEmit(address(federation));

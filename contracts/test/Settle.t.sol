@@ -476,6 +476,28 @@ contract SettleTest is Setup {
         vm.assertEq(federation.participant(both).rejections, 1);
     }
 
+    /// A short stake submits no more, but what was submitted before is judged all the same.
+    function test_settle_slashesAShortStakeAgain() public {
+        deploy(tiny());
+        joinTrainers(3);
+        joinValidators(4);
+        submitAs(trainers[0]);
+        submitAs(trainers[1]);
+        judge();
+        submitAs(trainers[1]);
+        allWillScore(MALFORMED);
+        for (uint256 k = 1; k <= 2; ++k) {
+            scoreAll();
+            address[] memory authors = authorsOf(k + 1);
+            vm.expectEmit(address(federation));
+            emit IFederation.Slashed(trainers[1], k + 1, IFederation.Fault.MalformedUpdate, SLASH);
+            federation.tally(uint32(k + 1), authors);
+            vm.assertEq(federation.participant(trainers[1]).stake, STAKE - k * SLASH);
+            vm.assertEq(federation.head().slashed, k * SLASH);
+        }
+        checkMoney();
+    }
+
     function test_settle_slashesNothingWhereItIsNothing() public {
         IFederation.Parameters memory p = usual();
         p.slashPpm = 0;

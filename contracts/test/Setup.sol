@@ -22,6 +22,8 @@ abstract contract Setup is Test {
     int16 internal constant UNAVAILABLE = -32_768;
     int16 internal constant MALFORMED = -32_767;
 
+    error NoSuchEvent(bytes32 topic);
+
     IFederation internal federation;
     address internal owner;
     uint256 internal ownerKey;
@@ -400,7 +402,7 @@ abstract contract Setup is Test {
             Vm.Log memory log = logs[i - 1];
             if (log.emitter == address(federation) && log.topics[0] == topic) return log.data;
         }
-        revert("Setup: no such event");
+        revert NoSuchEvent(topic);
     }
 
     function countOf(Vm.Log[] memory logs, bytes32 topic) internal pure returns (uint256 count) {
