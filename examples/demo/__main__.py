@@ -113,10 +113,10 @@ def _play(options: argparse.Namespace, console: Console) -> int:
                 scene, stage.task, stage.data, store=spec.partition(":")[0], restarts=restarts,
                 audit_ok=audit_ok, seconds=time.monotonic() - begun,
             )  # fmt: skip
+        report.draw(scene, result, out / "terminal.svg")
     report.show(result, console, scene.central.metric.name)
     result.write(out / "report.json")
     report.plot(scene, result, out / "report.png")
-    report.draw(scene, result, out / "terminal.svg")
     console.print(
         f"Plot, figures, this picture: {options.out}/report.png, report.json, terminal.svg"
     )
