@@ -14,17 +14,25 @@ contract SettleTest is Setup {
 
     /// What settlement starts from, and what it says it did.
     struct Case {
+        IFederation.Head head;
+        uint32 active;
+        uint8[6] deeds;
+        uint256[6] stakes;
+        uint256[6] weights;
+        uint256[6] reputations;
+        uint256[4] trainersReputations;
+        uint256 reward;
+        // As tallied.
         uint256[] shares;
         uint256[] verdicts;
         int256[] agreement; // by seat
         uint32 overruled;
-        bool[] missed;
-        uint256 reward;
+        // As settled.
+        bool isFinal;
         uint256[] trainers;
         uint256[] trainerReputations;
         uint256[] validators;
         uint256[] validatorReputations;
-        bool isFinal;
     }
 
     function setUp() public {
@@ -106,85 +114,96 @@ contract SettleTest is Setup {
 
     function _checkWindow(uint8 deed4, uint8 deed5) private {
         Case memory c;
-        uint256[] memory before = new uint256[](6);
-        uint256[] memory stakes = new uint256[](6);
-        IFederation.Head memory h = federation.head();
+        c.head = federation.head();
+        c.deeds = [0, 0, 0, 0, deed4, deed5];
         fillWindow();
-        uint32 active = judged().active;
-        uint8[6] memory deeds = [0, 0, 0, 0, deed4, deed5];
-        for (uint256 v = 0; v < 6; ++v) {
-            before[v] = _reputationOf(v);
-            stakes[v] = federation.participant(validators[v]).stake;
-            if ((active >> v) & 1 != 0 && deeds[v] != 1) commitAs(validators[v]);
-        }
-        if (uint8(judged().phase) == uint8(IFederation.Phase.Commit)) passDeadline();
-        for (uint256 v = 0; v < 6; ++v) {
-            if ((active >> v) & 1 != 0 && deeds[v] != 1 && deeds[v] != 2) revealAs(validators[v]);
-        }
-        if (uint8(judged().phase) == uint8(IFederation.Phase.Reveal)) passDeadline();
+        c.active = judged().active;
+        _read(c);
+        _score(c);
         _tally(c);
-        c.reward = uint256(h.pool) / 100;
-        uint256 byTime = 0.001 ether * uint256(judged().sealedAt - h.lastFinalSealedAt);
+        c.reward = uint256(c.head.pool) / 100;
+        uint256 byTime = 0.001 ether * uint256(judged().sealedAt - c.head.lastFinalSealedAt);
         if (byTime < c.reward) c.reward = byTime;
-
-        uint256 total;
-        uint256[] memory weights = new uint256[](6);
-        for (uint8 v = 0; v < 6; ++v) total += weights[v] = federation.weightOf(v);
-        uint256[] memory trainerBefore = new uint256[](4);
-        for (uint256 i = 0; i < 4; ++i) {
-            trainerBefore[i] = federation.participant(trainers[i]).trainerReputation;
-        }
-
         vm.recordLogs();
         for (uint256 v = 0; v < 6; ++v) {
-            if ((active >> v) & 1 == 0 || deeds[v] == 3) continue;
-            attestAs(validators[v], deeds[v] == 4 ? OTHER : nextOf(h.version));
+            if (!_acts(c, v) || c.deeds[v] == 3) continue;
+            attestAs(validators[v], c.deeds[v] == 4 ? OTHER : nextOf(c.head.version));
         }
-        if (federation.head().judgingWindow == h.judgingWindow) settle();
+        if (federation.head().judgingWindow == c.head.judgingWindow) settle();
         _readSettled(c);
         vm.assertTrue(c.isFinal);
 
-        uint256 k;
-        uint256 credited;
+        uint256 credited = _checkValidators(c) + _checkTrainers(c);
+        vm.assertEq(federation.head().pool, c.head.pool - credited);
+        vm.assertEq(federation.head().credits, c.head.credits + credited);
+        checkMoney();
+        jump(1 days + 1); // nobody stays in jail
+    }
+
+    function _read(Case memory c) private view {
+        for (uint8 v = 0; v < 6; ++v) {
+            c.reputations[v] = _reputationOf(v);
+            c.stakes[v] = federation.participant(validators[v]).stake;
+            c.weights[v] = federation.weightOf(v);
+        }
+        for (uint256 i = 0; i < 4; ++i) {
+            c.trainersReputations[i] = federation.participant(trainers[i]).trainerReputation;
+        }
+    }
+
+    function _acts(Case memory c, uint256 v) private pure returns (bool) {
+        return (c.active >> v) & 1 != 0;
+    }
+
+    function _score(Case memory c) private {
+        for (uint256 v = 0; v < 6; ++v) if (_acts(c, v) && c.deeds[v] != 1) commitAs(validators[v]);
+        if (uint8(judged().phase) == uint8(IFederation.Phase.Commit)) passDeadline();
         for (uint256 v = 0; v < 6; ++v) {
-            if ((active >> v) & 1 == 0) continue;
-            bool isMissed = deeds[v] != 0 || (c.overruled >> v) & 1 != 0;
-            uint256 reputation = before[v];
+            if (_acts(c, v) && c.deeds[v] != 1 && c.deeds[v] != 2) revealAs(validators[v]);
+        }
+        if (uint8(judged().phase) == uint8(IFederation.Phase.Reveal)) passDeadline();
+    }
+
+    function _checkValidators(Case memory c) private view returns (uint256 credited) {
+        uint256 total;
+        uint256 k;
+        for (uint256 v = 0; v < 6; ++v) total += c.weights[v];
+        for (uint256 v = 0; v < 6; ++v) {
+            if (!_acts(c, v)) continue;
+            uint256 reputation = c.reputations[v];
             uint256 part = 500_000;
-            if (isMissed) {
+            if (c.deeds[v] != 0 || (c.overruled >> v) & 1 != 0) {
                 reputation = _toward(reputation, 0, 10);
                 part = 0;
             } else if (c.agreement[v] != NO_AGREEMENT) {
                 reputation = _toward(reputation, _targetOf(c.agreement[v]), 5);
                 part = c.agreement[v] < 0 ? 0 : uint256(c.agreement[v]);
             }
-            uint256 pay = _units((c.reward * 30 * weights[v] * part) / (100 * 1e6 * total));
+            uint256 pay = _units((c.reward * 30 * c.weights[v] * part) / (100 * 1e6 * total));
             vm.assertEq(c.validators[k], pay, "validator's pay");
             vm.assertEq(c.validatorReputations[k++], reputation, "validator's reputation");
             vm.assertEq(_reputationOf(v), reputation);
-            uint256 slash = deeds[v] == 2 || deeds[v] == 4 ? SLASH : 0;
-            vm.assertEq(federation.participant(validators[v]).stake, stakes[v] - slash, "stake");
+            uint256 slash = c.deeds[v] == 2 || c.deeds[v] == 4 ? SLASH : 0;
+            vm.assertEq(federation.participant(validators[v]).stake, c.stakes[v] - slash, "stake");
             credited += pay;
         }
+    }
+
+    function _checkTrainers(Case memory c) private view returns (uint256 credited) {
         for (uint256 i = 0; i < 4; ++i) {
             bool isPaid = c.verdicts[i] == uint256(IFederation.Verdict.Paid);
             uint256 pay = isPaid ? _units((c.reward * 70 * c.shares[i]) / (100 * 1e6)) : 0;
             vm.assertEq(c.trainers[i], pay, "trainer's pay");
             credited += pay;
-            uint256 reputation = trainerBefore[i];
+            uint256 reputation = c.trainersReputations[i];
             if (isPaid) reputation = _toward(reputation, 1e6, 5);
-            else if (c.verdicts[i] == uint256(IFederation.Verdict.Rejected)) {
+            if (c.verdicts[i] == uint256(IFederation.Verdict.Rejected)) {
                 reputation = _toward(reputation, 0, 20);
                 if (federation.participant(trainers[i]).trainerJailedUntil != 0) reputation = START;
             }
             vm.assertEq(c.trainerReputations[i], reputation, "trainer's reputation");
             vm.assertEq(federation.participant(trainers[i]).trainerReputation, reputation);
         }
-        IFederation.Head memory after_ = federation.head();
-        vm.assertEq(after_.pool, h.pool - credited);
-        vm.assertEq(after_.credits, h.credits + credited);
-        checkMoney();
-        jump(1 days + 1); // nobody stays in jail
     }
 
     function nextOf(uint32 version) private pure returns (bytes32) {
