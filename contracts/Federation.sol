@@ -12,7 +12,6 @@ import {Money} from "./Money.sol";
 import {Cid} from "./libraries/Cid.sol";
 import {Judging} from "./libraries/Judging.sol";
 import {Ledger} from "./libraries/Ledger.sol";
-import {Reputation} from "./libraries/Reputation.sol";
 import {Scores} from "./libraries/Scores.sol";
 import {Words} from "./libraries/Words.sol";
 
@@ -26,8 +25,9 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     uint8 private constant RAW = 0x55;
     uint8 private constant DAG_PB = 0x70;
 
-    bytes32 private constant INVITATION =
-        keccak256("Invitation(address participant,uint8 roles,uint256 nonce,uint256 deadline,uint64 epoch)");
+    bytes32 private constant INVITATION = keccak256(
+        "Invitation(address participant,uint8 roles,uint256 nonce,uint256 deadline,uint64 epoch)"
+    );
 
     // ---------------------------------------------------------------------------------- what is fixed at creation
 
@@ -148,7 +148,12 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         if (given == address(0)) revert ZeroAddress(parameter);
     }
 
-    function _requireWithin(string memory parameter, uint256 given, uint256 least, uint256 most) private pure {
+    function _requireWithin(
+        string memory parameter,
+        uint256 given,
+        uint256 least,
+        uint256 most
+    ) private pure {
         if (given < least || given > most) {
             revert ParameterOutOfRange(parameter, int256(given), int256(least), int256(most));
         }
@@ -172,7 +177,9 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         if (block.timestamp > deadline) revert InvitationExpired(deadline);
         if (_s.invitationUsed[nonce]) revert InvitationUsed(nonce);
         bytes32 digest = _hashTypedDataV4(
-            keccak256(abi.encode(INVITATION, msg.sender, roles, nonce, deadline, _s.invitationEpoch))
+            keccak256(
+                abi.encode(INVITATION, msg.sender, roles, nonce, deadline, _s.invitationEpoch)
+            )
         );
         if (!SignatureChecker.isValidSignatureNowCalldata(owner, digest, signature)) {
             revert InvitationInvalid(owner);
@@ -283,7 +290,15 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         );
         _s.digests[Ledger.placeOf(now_.openWindow, index)] = rootDigest;
         updateId = now_.openWindow * Ledger.MAX_UPDATES + index;
-        emit UpdateSubmitted(updateId, msg.sender, baseVersion, rootDigest, rootCodec, encoding, samples);
+        emit UpdateSubmitted(
+            updateId,
+            msg.sender,
+            baseVersion,
+            rootDigest,
+            rootCodec,
+            encoding,
+            samples
+        );
         if (now_.updates < now_.size) _s.store(now_);
         else _seal(now_, 0);
     }
@@ -301,14 +316,20 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         _seal(now_, isVoid);
     }
 
-    function _requireMaySubmit(Words.Now memory now_, Words.Duty memory duty, uint256 base) private view {
+    function _requireMaySubmit(
+        Words.Now memory now_,
+        Words.Duty memory duty,
+        uint256 base
+    ) private view {
         if (now_.flags & Ledger.CLOSED != 0) revert IsClosed();
         if (now_.flags & Ledger.PAUSED != 0) revert IsPaused();
         if (duty.flags & Ledger.TRAINS == 0) revert NotTrainer(msg.sender);
         if (block.timestamp <= duty.jailedUntil) revert JailedUntil(duty.jailedUntil);
-        if (duty.flags & Ledger.STAKE_SHORT != 0) revert StakeBelowMinimum(_s.loadAccount(msg.sender).stake, MIN_STAKE);
+        if (duty.flags & Ledger.STAKE_SHORT != 0)
+            revert StakeBelowMinimum(_s.loadAccount(msg.sender).stake, MIN_STAKE);
         if (base > now_.version) revert BaseNotFinal(base, now_.version);
-        if (base + MAX_STALENESS < now_.version) revert BaseTooStale(base, now_.version - MAX_STALENESS);
+        if (base + MAX_STALENESS < now_.version)
+            revert BaseTooStale(base, now_.version - MAX_STALENESS);
         if (base > duty.base || duty.window == 0) return;
         if (base == duty.base && base == now_.version && duty.window < now_.judgingWindow) return;
         revert BaseNotNewer(base, duty.base);
@@ -322,7 +343,8 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     }
 
     function _requireRoot(bytes32 digest, uint256 codec) private pure {
-        if (digest == 0 || (codec != RAW && codec != DAG_PB)) revert InvalidRoot(digest, uint8(codec));
+        if (digest == 0 || (codec != RAW && codec != DAG_PB))
+            revert InvalidRoot(digest, uint8(codec));
     }
 
     function _seal(Words.Now memory now_, uint256 isVoid) private {
@@ -378,12 +400,23 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         if (COMMIT_PERIOD != 0) {
             if (!Ledger.isIn(round.committed, seat)) revert NothingCommitted(msg.sender);
             bytes32 commitment = keccak256(
-                abi.encode(block.chainid, address(this), window_, tag, msg.sender, scores, keep, salt)
+                abi.encode(
+                    block.chainid,
+                    address(this),
+                    window_,
+                    tag,
+                    msg.sender,
+                    scores,
+                    keep,
+                    salt
+                )
             );
-            if (commitment != _s.commitments[seat]) revert CommitmentMismatch(commitment, _s.commitments[seat]);
+            if (commitment != _s.commitments[seat])
+                revert CommitmentMismatch(commitment, _s.commitments[seat]);
         }
 
-        if (round.stage == Ledger.COMMIT) (round.stage, round.deadline) = (Ledger.REVEAL, round.deadline + REVEAL_PERIOD);
+        if (round.stage == Ledger.COMMIT)
+            (round.stage, round.deadline) = (Ledger.REVEAL, round.deadline + REVEAL_PERIOD);
         round.owing &= ~(1 << seat);
         round.committed |= 1 << seat;
         if (_isRevealed(round)) round.deadline = block.timestamp;
@@ -413,7 +446,8 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     function _requireActive(Words.Round memory round, uint64 tag) private view returns (uint256) {
         if (tag != round.tag) revert WrongTag(tag, uint64(round.tag));
         uint256 seat = _s.loadAccount(msg.sender).seat;
-        if (seat == 0 || !Ledger.isIn(Ledger.activeOf(round), seat - 1)) revert NotActiveValidator(msg.sender);
+        if (seat == 0 || !Ledger.isIn(Ledger.activeOf(round), seat - 1))
+            revert NotActiveValidator(msg.sender);
         return seat - 1;
     }
 
@@ -433,7 +467,9 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     }
 
     /// @dev As time goes by, Commit becomes Reveal, and Reveal becomes Tally.
-    function _phaseOf(Words.Round memory round) private view returns (Phase phase, uint256 deadline) {
+    function _phaseOf(
+        Words.Round memory round
+    ) private view returns (Phase phase, uint256 deadline) {
         deadline = round.deadline;
         if (round.stage >= Ledger.ATTEST) return (Phase.Attest, deadline);
         if (round.stage == Ledger.COMMIT) {
@@ -462,7 +498,10 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         uint256 candidate = _vote(round, seat, rootDigest);
         emit ModelAttested(window_, msg.sender, rootDigest, metric);
         uint256 active = Ledger.activeOf(round);
-        if (round.stage == Ledger.ATTEST && 3 * _s.weigh(_s.votersOf(round, candidate)) >= 2 * _s.weigh(active)) {
+        if (
+            round.stage == Ledger.ATTEST &&
+            3 * _s.weigh(_s.votersOf(round, candidate)) >= 2 * _s.weigh(active)
+        ) {
             round.stage = Ledger.FINAL_STAGE;
             Words.Now memory now_ = _s.loadNow();
             ++now_.version;
@@ -647,7 +686,8 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         p.exitAt = uint40(account.exitAt);
         if (account.exitAt != 0) p.withdrawableAt = uint40(_withdrawableAt(account.exitAt));
         p.validatorReputation = uint32(account.reputation);
-        if (block.timestamp <= account.jailedUntil) p.validatorJailedUntil = uint40(account.jailedUntil);
+        if (block.timestamp <= account.jailedUntil)
+            p.validatorJailedUntil = uint40(account.jailedUntil);
         p.missed = uint8(account.missed);
         p.asleep = account.missed >= Ledger.ASLEEP;
         p.seat = account.seat == 0 ? 255 : uint8(account.seat - 1);
@@ -707,12 +747,16 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
             w.revealed = uint32(Ledger.revealedOf(round));
             w.attested = uint32(round.attested);
         }
-        if (_outcomeOf(now_, id) != Ledger.UNTALLIED) w.keep = uint8(_s.results[Ledger.placeOf(id, 0) / 4] >> 56);
+        if (_outcomeOf(now_, id) != Ledger.UNTALLIED)
+            w.keep = uint8(_s.results[Ledger.placeOf(id, 0) / 4] >> 56);
     }
 
     function update(uint256 updateId) external view returns (Update memory u) {
         Words.Now memory now_ = _s.loadNow();
-        (uint256 id, uint256 index) = (updateId / Ledger.MAX_UPDATES, updateId % Ledger.MAX_UPDATES);
+        (uint256 id, uint256 index) = (
+            updateId / Ledger.MAX_UPDATES,
+            updateId % Ledger.MAX_UPDATES
+        );
         _requirePlace(now_, id, index);
         u.id = updateId;
         u.rootDigest = _s.digests[Ledger.placeOf(id, index)];
@@ -737,7 +781,10 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
 
     function cidOf(uint256 updateId) external view returns (string memory) {
         Words.Now memory now_ = _s.loadNow();
-        (uint256 id, uint256 index) = (updateId / Ledger.MAX_UPDATES, updateId % Ledger.MAX_UPDATES);
+        (uint256 id, uint256 index) = (
+            updateId / Ledger.MAX_UPDATES,
+            updateId % Ledger.MAX_UPDATES
+        );
         _requirePlace(now_, id, index);
         return Cid.toString(_s.digests[Ledger.placeOf(id, index)], _codecOf(now_, id, index));
     }
@@ -756,7 +803,10 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         return id != 0 && id <= now_.openWindow && id + Ledger.RING > last;
     }
 
-    function _headerOf(Words.Now memory now_, uint256 id) private view returns (Words.Header memory) {
+    function _headerOf(
+        Words.Now memory now_,
+        uint256 id
+    ) private view returns (Words.Header memory) {
         if (id != now_.openWindow) return _s.loadHeader(id);
         return Words.Header(now_.openedAt, 0, now_.updates, 0, now_.codecs, now_.runningHash);
     }
@@ -765,7 +815,8 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     function _outcomeOf(Words.Now memory now_, uint256 id) private view returns (uint256) {
         if (id < now_.judgingWindow) return Words.lane(now_.outcomes, id % Ledger.RING, 2);
         Words.Round memory round = _s.loadRound();
-        return id == round.window && round.stage >= Ledger.ATTEST ? Ledger.TALLIED : Ledger.UNTALLIED;
+        return
+            id == round.window && round.stage >= Ledger.ATTEST ? Ledger.TALLIED : Ledger.UNTALLIED;
     }
 
     function _requirePlace(Words.Now memory now_, uint256 id, uint256 index) private view {
@@ -774,7 +825,11 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         }
     }
 
-    function _codecOf(Words.Now memory now_, uint256 id, uint256 index) private view returns (uint8) {
+    function _codecOf(
+        Words.Now memory now_,
+        uint256 id,
+        uint256 index
+    ) private view returns (uint8) {
         return Ledger.isIn(_headerOf(now_, id).codecs, index) ? DAG_PB : RAW;
     }
 

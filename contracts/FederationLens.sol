@@ -22,7 +22,10 @@ contract FederationLens is IFederationLens {
         IFederation.Participant participant;
     }
 
-    function overview(IFederation federation, address account) external view returns (Overview memory o) {
+    function overview(
+        IFederation federation,
+        address account
+    ) external view returns (Overview memory o) {
         View memory v = _look(federation, account);
         o.blockNumber = uint64(block.number);
         o.blockTime = uint40(block.timestamp);
@@ -46,7 +49,11 @@ contract FederationLens is IFederationLens {
     )
         external
         view
-        returns (address[] memory accounts, IFederation.Participant[] memory participants, uint32 active)
+        returns (
+            address[] memory accounts,
+            IFederation.Participant[] memory participants,
+            uint32 active
+        )
     {
         IFederation.Head memory head = federation.head();
         active = federation.window(head.judgingWindow).active;
@@ -81,8 +88,12 @@ contract FederationLens is IFederationLens {
         _judgingDuties(federation, v, d);
         IFederation.Participant memory p = v.participant;
         bool isStaying = p.roles != 0 && p.exitAt == 0;
-        d.canWake = p.asleep;
-        d.canTakeSeat = isStaying && p.roles & VALIDATOR != 0 && p.seat == NO_SEAT && _hasSeatFor(federation, v);
+        d.canWake = p.asleep && p.roles != 0;
+        d.canTakeSeat =
+            isStaying &&
+            p.roles & VALIDATOR != 0 &&
+            p.seat == NO_SEAT &&
+            _hasSeatFor(federation, v);
         d.canWithdraw =
             p.exitAt != 0 &&
             block.timestamp >= p.withdrawableAt &&
@@ -121,7 +132,10 @@ contract FederationLens is IFederationLens {
             d.canCommit = isActive && !_isIn(w.committed, seat);
         } else if (w.phase == IFederation.Phase.Reveal) {
             bool isDirect = v.parameters.commitPeriod == 0;
-            d.canReveal = isActive && !_isIn(w.revealed, seat) && (isDirect || _isIn(w.committed, seat));
+            d.canReveal =
+                isActive &&
+                !_isIn(w.revealed, seat) &&
+                (isDirect || _isIn(w.committed, seat));
         } else if (w.phase == IFederation.Phase.Tally) {
             bool isEnough = 3 * _weigh(federation, w.revealed) >= 2 * _weigh(federation, w.active);
             d.canTally = isEnough && !isOver;
@@ -146,7 +160,8 @@ contract FederationLens is IFederationLens {
     }
 
     function _weigh(IFederation federation, uint256 seats) private view returns (uint256 sum) {
-        for (uint8 seat = 0; seat < MAX_SEATS; ++seat) if (_isIn(seats, seat)) sum += federation.weightOf(seat);
+        for (uint8 seat = 0; seat < MAX_SEATS; ++seat)
+            if (_isIn(seats, seat)) sum += federation.weightOf(seat);
     }
 
     function _isIn(uint256 set, uint256 seat) private pure returns (bool) {

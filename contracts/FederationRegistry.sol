@@ -11,7 +11,11 @@ import {IFederation} from "./IFederation.sol";
 /// vouches for nobody: what was announced is a contract that says it has this manifest, no more. Who joins one
 /// compares its code with the published one.
 contract FederationRegistry {
-    event FederationAnnounced(address indexed federation, address indexed deployer, bytes32 manifest);
+    event FederationAnnounced(
+        address indexed federation,
+        address indexed deployer,
+        bytes32 manifest
+    );
 
     error EmptyInitcode();
 
@@ -22,11 +26,19 @@ contract FederationRegistry {
     function deploy(bytes32 salt, bytes calldata initcode) external returns (address federation) {
         if (initcode.length == 0) revert EmptyInitcode();
         federation = Create2.deploy(0, _saltOf(msg.sender, salt), initcode);
-        emit FederationAnnounced(federation, msg.sender, IFederation(federation).genesis().manifest);
+        emit FederationAnnounced(
+            federation,
+            msg.sender,
+            IFederation(federation).genesis().manifest
+        );
     }
 
     /// @notice Where `deploy` called by `deployer` puts a contract.
-    function addressOf(address deployer, bytes32 salt, bytes32 initcodeHash) external view returns (address) {
+    function addressOf(
+        address deployer,
+        bytes32 salt,
+        bytes32 initcodeHash
+    ) external view returns (address) {
         return Create2.computeAddress(_saltOf(deployer, salt), initcodeHash);
     }
 

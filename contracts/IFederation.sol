@@ -188,7 +188,12 @@ interface IFederation {
 
     // ------------------------------------------------------------------------------------------------- events
 
-    event FederationCreated(address indexed owner, bytes32 manifest, bytes32 model, Parameters parameters);
+    event FederationCreated(
+        address indexed owner,
+        bytes32 manifest,
+        bytes32 model,
+        Parameters parameters
+    );
 
     event Joined(address indexed participant, uint8 roles, uint256 stake, bytes32 profile);
     event ProfileChanged(address indexed participant, bytes32 profile);
@@ -223,7 +228,12 @@ interface IFederation {
     );
     event ScoresCommitted(uint256 indexed window, address indexed validator, bytes32 commitment);
     /// @notice `scores`: one big-endian int16 an update, update 0 first, unused lanes zero.
-    event ScoresRevealed(uint256 indexed window, address indexed validator, bytes32 scores, uint8 keep);
+    event ScoresRevealed(
+        uint256 indexed window,
+        address indexed validator,
+        bytes32 scores,
+        uint8 keep
+    );
     /// @notice One element an update: consensus in bps (-32768: none, -32767: malformed), `Verdict`, share in ppm.
     /// `agreement`: one element a seat that revealed, ascending seats, in ppm (-2147483648: none). `overruled`: bitmap
     /// of seats whose code stood against a consensus of real scores.
@@ -236,7 +246,12 @@ interface IFederation {
         int256[] agreement,
         uint32 overruled
     );
-    event ModelAttested(uint256 indexed window, address indexed validator, bytes32 rootDigest, int64 metric);
+    event ModelAttested(
+        uint256 indexed window,
+        address indexed validator,
+        bytes32 rootDigest,
+        int64 metric
+    );
     event VersionFinalized(uint256 indexed version, uint256 indexed window, bytes32 rootDigest);
     /// @notice The end of a window that had its turn. Money credited to, and new reputation of, each update's author
     /// (in the window's order; empty where trainers' standing does not change) and each validator of the active set
@@ -390,7 +405,13 @@ interface IFederation {
 
     /// @notice Reveal scores: n big-endian int16, each in [-10000, 9990] or a code (-32768 unavailable or copy,
     /// -32767 malformed); `keep`: how many of the best to use. Direct (no commitment) where commitPeriod is 0.
-    function revealScores(uint32 window, uint64 tag, bytes calldata scores, uint8 keep, bytes32 salt) external;
+    function revealScores(
+        uint32 window,
+        uint64 tag,
+        bytes calldata scores,
+        uint8 keep,
+        bytes32 salt
+    ) external;
 
     /// @notice Turn the revealed scores into verdicts and shares. Anyone, once all active validators revealed or
     /// the reveal deadline passed, with revealed weight >= 2/3 of the active weight. Never reverts for revealed
@@ -467,7 +488,7 @@ interface IFederationLens {
         bool canSettle;
         bool canDiscard;
         bool canWake;
-        bool canTakeSeat;
+        bool canTakeSeat; // as far as seated stakes tell: a waiting challenger, or a seat about to be freed, may change it
         bool canWithdraw;
         uint256 claimable;
         uint40 actBy; // deadline of the judging phase
@@ -486,10 +507,20 @@ interface IFederationLens {
         bytes32 commitment; // the account's, in the window being judged; after the reveal its scores
     }
 
-    function overview(IFederation federation, address account) external view returns (Overview memory);
+    function overview(
+        IFederation federation,
+        address account
+    ) external view returns (Overview memory);
     function duties(IFederation federation, address account) external view returns (Duties memory);
     /// @notice All seated validators: address, stake, reputation and whether they judge the present window.
     function validators(
         IFederation federation
-    ) external view returns (address[] memory accounts, IFederation.Participant[] memory participants, uint32 active);
+    )
+        external
+        view
+        returns (
+            address[] memory accounts,
+            IFederation.Participant[] memory participants,
+            uint32 active
+        );
 }

@@ -70,12 +70,14 @@ library Judging {
         uint256 minStake
     ) external returns (uint256) {
         if (s.loadNow().flags & Ledger.CLOSED != 0) revert IFederation.IsClosed();
-        if (roles == 0 || roles > Ledger.TRAINER + Ledger.VALIDATOR) revert IFederation.InvalidRoles(uint8(roles));
+        if (roles == 0 || roles > Ledger.TRAINER + Ledger.VALIDATOR)
+            revert IFederation.InvalidRoles(uint8(roles));
         Words.Account memory account = s.loadAccount(msg.sender);
         if (account.roles != 0) revert IFederation.AlreadyParticipant(msg.sender);
         Words.Membership memory membership = s.loadMembership();
         if (account.id == 0) {
-            if (membership.participants == type(uint24).max) revert IFederation.TooManyParticipants(type(uint24).max);
+            if (membership.participants == type(uint24).max)
+                revert IFederation.TooManyParticipants(type(uint24).max);
             account.id = ++membership.participants;
             account.reputation = Reputation.START;
             s.participants[account.id] = msg.sender;
@@ -112,7 +114,10 @@ library Judging {
 
     /// @notice The caller's duties end.
     /// @return How many trainers there are now.
-    function requestExit(Ledger.State storage s, uint256 withdrawableAt) external returns (uint256) {
+    function requestExit(
+        Ledger.State storage s,
+        uint256 withdrawableAt
+    ) external returns (uint256) {
         Words.Account memory account = _loadStaying(s);
         account.exitAt = block.timestamp;
         s.store(msg.sender, account);
@@ -237,7 +242,8 @@ library Judging {
         membership.challenger = 0;
         s.store(membership);
         Words.Account memory account = s.loadAccount(challenger);
-        if (account.roles & Ledger.VALIDATOR == 0 || account.exitAt != 0 || account.seat != 0) return;
+        if (account.roles & Ledger.VALIDATOR == 0 || account.exitAt != 0 || account.seat != 0)
+            return;
         if (membership.seats == Ledger.ALL_SEATS) {
             (uint256 seat, uint256 needed) = _cheapestSeat(s);
             if (account.stake < needed) return;
@@ -247,7 +253,9 @@ library Judging {
     }
 
     /// @dev All seats are taken.
-    function _cheapestSeat(Ledger.State storage s) private view returns (uint256 cheapest, uint256 needed) {
+    function _cheapestSeat(
+        Ledger.State storage s
+    ) private view returns (uint256 cheapest, uint256 needed) {
         uint256 lowest = type(uint256).max;
         for (uint256 seat = 0; seat < Ledger.MAX_SEATS; ++seat) {
             uint256 stake = s.loadAccount(s.seats[seat]).stake;
@@ -276,7 +284,10 @@ library Judging {
         Words.Round memory round;
         if (now_.judgingWindow < now_.openWindow) {
             _clearSeats(s);
-            (uint256 active, address[] memory validators, uint256[] memory weights) = _takeWeights(s, rules);
+            (uint256 active, address[] memory validators, uint256[] memory weights) = _takeWeights(
+                s,
+                rules
+            );
             do {
                 Words.Header memory header = s.loadHeader(now_.judgingWindow);
                 if (header.isVoid == 0) {
@@ -293,7 +304,10 @@ library Judging {
                         );
                         break;
                     }
-                    emit IFederation.WindowVoided(now_.judgingWindow, IFederation.VoidReason.TooFewValidators);
+                    emit IFederation.WindowVoided(
+                        now_.judgingWindow,
+                        IFederation.VoidReason.TooFewValidators
+                    );
                 }
                 _endWindow(now_, Ledger.UNTALLIED);
             } while (now_.judgingWindow < now_.openWindow);
@@ -386,8 +400,10 @@ library Judging {
         uint256 revealed = Ledger.revealedOf(round);
         input.activeWeight = s.weigh(Ledger.activeOf(round));
         uint256 weight = s.weigh(revealed);
-        if (3 * weight < 2 * input.activeWeight) revert IFederation.TooFewReveals(weight, input.activeWeight);
-        if (authors.length != round.updates) revert IFederation.InvalidAuthors(authors.length, address(0));
+        if (3 * weight < 2 * input.activeWeight)
+            revert IFederation.TooFewReveals(weight, input.activeWeight);
+        if (authors.length != round.updates)
+            revert IFederation.InvalidAuthors(authors.length, address(0));
 
         input.rejectBelow = rules.rejectBelow;
         input.trustSamples = rules.trustSamples;
@@ -415,7 +431,11 @@ library Judging {
         _settle(s, rules, round, settlement);
     }
 
-    function _readReveals(Ledger.State storage s, Tally.Input memory input, uint256 revealed) private view {
+    function _readReveals(
+        Ledger.State storage s,
+        Tally.Input memory input,
+        uint256 revealed
+    ) private view {
         uint256 m = LibBit.popCount(revealed);
         input.scores = new uint256[](m);
         input.weights = new uint256[](m);
@@ -455,7 +475,8 @@ library Judging {
                 duty.index = duty.olderIndex;
                 duty.samples = duty.olderSamples;
             }
-            if (duty.window != round.window || duty.index != i) revert IFederation.InvalidAuthors(i, authors[i]);
+            if (duty.window != round.window || duty.index != i)
+                revert IFederation.InvalidAuthors(i, authors[i]);
             ids[i] = duty.id;
             input.samples[i] = duty.samples;
             input.staleness[i] = version - duty.base;
@@ -479,7 +500,8 @@ library Judging {
         for (uint256 i = 0; i < ids.length; ++i) {
             uint256 verdict = output.verdicts[i];
             if (verdict >= Tally.ACCEPTED) isBarren = false;
-            uint256 result = ids[i] | (output.shares[i] << 24) | (verdict << 48) | (output.keep << 56);
+            uint256 result =
+                ids[i] | (output.shares[i] << 24) | (verdict << 48) | (output.keep << 56);
             word |= result << (64 * (i % 4));
             if (i % 4 != 3 && i + 1 != ids.length) continue;
             s.results[Ledger.placeOf(window, i) / 4] = word;
@@ -487,13 +509,18 @@ library Judging {
         }
     }
 
-    function _storeAgreements(Ledger.State storage s, Tally.Output memory output, uint256 revealed) private {
+    function _storeAgreements(
+        Ledger.State storage s,
+        Tally.Output memory output,
+        uint256 revealed
+    ) private {
         uint256[4] memory words;
         for (uint256 v = 0; v < output.agreement.length; ++v) {
             uint256 seat = LibBit.ffs(revealed);
             revealed &= revealed - 1;
             uint256 stored = NO_AGREEMENT;
-            if (output.agreement[v] == Tally.NO_AGREEMENT) output.agreement[v] = type(int32).min; // for the event
+            if (output.agreement[v] == Tally.NO_AGREEMENT)
+                output.agreement[v] = type(int32).min; // for the event
             else stored = uint256(output.agreement[v] + BIAS);
             if (Ledger.isIn(output.overruled, seat)) stored = OVERRULED;
             words[seat / 8] |= stored << (32 * (seat % 8));
@@ -519,7 +546,8 @@ library Judging {
             Words.Till memory till = s.loadTill();
             uint256 elapsed = s.loadHeader(round.window).sealedAt - till.lastFinalSealedAt;
             uint256 most = till.pool / 100;
-            settlement.reward = rules.rewardRate * elapsed < most ? rules.rewardRate * elapsed : most;
+            settlement.reward =
+                rules.rewardRate * elapsed < most ? rules.rewardRate * elapsed : most;
         } else {
             emit IFederation.WindowVoided(round.window, IFederation.VoidReason.NoQuorum);
         }
@@ -527,7 +555,11 @@ library Judging {
     }
 
     /// @notice The window being judged cannot go on.
-    function discard(Ledger.State storage s, Rules memory rules, IFederation.VoidReason reason) external {
+    function discard(
+        Ledger.State storage s,
+        Rules memory rules,
+        IFederation.VoidReason reason
+    ) external {
         Words.Round memory round = s.loadRound();
         Settlement memory settlement;
         settlement.isFinal = round.stage == Ledger.FINAL_STAGE;
@@ -576,7 +608,8 @@ library Judging {
         uint256 n = LibBit.popCount(active);
         settlement.validators = new uint256[](n);
         settlement.validatorReputations = new uint256[](n);
-        uint256 missed = round.owing | (settlement.attestersDue & ~round.attested) | settlement.attestersWrong;
+        uint256 missed =
+            round.owing | (settlement.attestersDue & ~round.attested) | settlement.attestersWrong;
         uint256 total = s.weigh(active);
         settlement.slashed = round.owing & round.committed;
         if (settlement.isFinal) settlement.slashed |= settlement.attestersWrong;
@@ -586,12 +619,14 @@ library Judging {
             active &= active - 1;
             address validator = s.seats[seat];
             Words.Account memory account = s.loadAccount(validator);
-            uint256 stored = settlement.isTallied
-                ? Words.lane(s.agreements[seat / 8], seat % 8, 32)
-                : NO_AGREEMENT;
+            uint256 stored =
+                settlement.isTallied
+                    ? Words.lane(s.agreements[seat / 8], seat % 8, 32)
+                    : NO_AGREEMENT;
             if (Ledger.isIn(missed, seat) || stored == OVERRULED) {
                 account.reputation = Reputation.afterMissed(account.reputation);
-                if (++account.missed == Ledger.ASLEEP) emit IFederation.FellAsleep(validator, round.window);
+                if (++account.missed == Ledger.ASLEEP)
+                    emit IFederation.FellAsleep(validator, round.window);
             } else {
                 account.missed = 0;
                 uint256 part = Ledger.PPM / 2;
@@ -600,16 +635,18 @@ library Judging {
                     account.reputation = Reputation.afterAgreement(account.reputation, agreement);
                     part = agreement < 0 ? 0 : uint256(agreement);
                 }
-                uint256 reward = (settlement.reward * VALIDATORS_PERCENT * s.weightOf(seat) * part) /
-                    (100 * Ledger.PPM * total);
+                uint256 reward =
+                    (settlement.reward * VALIDATORS_PERCENT * s.weightOf(seat) * part) /
+                        (100 * Ledger.PPM * total);
                 settlement.validators[k] = _credit(s, rules, settlement, account.id, reward);
             }
             if (account.reputation < Reputation.JAIL) suspects |= 1 << seat;
             settlement.validatorReputations[k] = account.reputation;
             if (Ledger.isIn(settlement.slashed, seat)) {
-                IFederation.Fault fault = Ledger.isIn(round.owing, seat)
-                    ? IFederation.Fault.CommittedNotRevealed
-                    : IFederation.Fault.WrongAttestation;
+                IFederation.Fault fault =
+                    Ledger.isIn(round.owing, seat)
+                        ? IFederation.Fault.CommittedNotRevealed
+                        : IFederation.Fault.WrongAttestation;
                 _slash(s, rules, validator, account, round.window, fault);
             }
             s.store(validator, account);
@@ -634,7 +671,8 @@ library Judging {
             uint256 seat = LibBit.ffs(active);
             active &= active - 1;
             uint256 others = able & ~(1 << seat);
-            if (!Ledger.isIn(suspects, seat) || LibBit.popCount(others) < rules.minValidators) continue;
+            if (!Ledger.isIn(suspects, seat) || LibBit.popCount(others) < rules.minValidators)
+                continue;
             able = others;
             address validator = s.seats[seat];
             Words.Account memory account = s.loadAccount(validator);
@@ -661,7 +699,9 @@ library Judging {
             uint256 id = uint24(result);
             uint256 verdict = uint8(result >> 48);
             if (verdict == Tally.PAID) {
-                uint256 reward = (settlement.reward * TRAINERS_PERCENT * uint24(result >> 24)) / (100 * Ledger.PPM);
+                uint256 reward =
+                    (settlement.reward * TRAINERS_PERCENT * uint24(result >> 24)) /
+                        (100 * Ledger.PPM);
                 settlement.trainers[i] = _credit(s, rules, settlement, id, reward);
             }
             Words.Merit memory merit = s.loadMerit(id);
@@ -689,7 +729,9 @@ library Judging {
         bool isMalformed
     ) private {
         Words.Duty memory duty = s.loadDuty(trainer);
-        if (merit.reputation < Reputation.JAIL || LibBit.popCount(merit.history) >= MANY_REJECTIONS) {
+        if (
+            merit.reputation < Reputation.JAIL || LibBit.popCount(merit.history) >= MANY_REJECTIONS
+        ) {
             merit.reputation = Reputation.START;
             merit.history = 0;
             duty.jailedUntil = block.timestamp + rules.jailPeriod;
@@ -697,7 +739,8 @@ library Judging {
             emit IFederation.Jailed(trainer, uint8(Ledger.TRAINER), duty.jailedUntil);
         }
         // One fault a window: who was slashed as a validator is not slashed again.
-        if (!isMalformed || (duty.seat != 0 && Ledger.isIn(settlement.slashed, duty.seat - 1))) return;
+        if (!isMalformed || (duty.seat != 0 && Ledger.isIn(settlement.slashed, duty.seat - 1)))
+            return;
         Words.Account memory account = s.loadAccount(trainer);
         _slash(s, rules, trainer, account, round.window, IFederation.Fault.MalformedUpdate);
         s.store(trainer, account);

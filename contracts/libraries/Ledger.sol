@@ -81,7 +81,10 @@ library Ledger {
         return Words.unpackRound(s.round);
     }
 
-    function loadAccount(State storage s, address who) internal view returns (Words.Account memory) {
+    function loadAccount(
+        State storage s,
+        address who
+    ) internal view returns (Words.Account memory) {
         return Words.unpackAccount(s.accounts[who]);
     }
 
@@ -97,7 +100,10 @@ library Ledger {
         return Words.unpackTill(s.till);
     }
 
-    function loadHeader(State storage s, uint256 window) internal view returns (Words.Header memory) {
+    function loadHeader(
+        State storage s,
+        uint256 window
+    ) internal view returns (Words.Header memory) {
         return Words.unpackHeader(s.headers[window % RING]);
     }
 
@@ -160,7 +166,11 @@ library Ledger {
         for (uint256 k = 0; k < 4; ++k) {
             uint256 lanes = (seats >> (8 * k)) & 0xff;
             if (lanes == 0) continue;
-            for (uint256 word = s.weights[k]; lanes != 0; (lanes, word) = (lanes >> 1, word >> 32)) {
+            for (
+                uint256 word = s.weights[k];
+                lanes != 0;
+                (lanes, word) = (lanes >> 1, word >> 32)
+            ) {
                 if (lanes & 1 != 0) sum += uint32(word);
             }
         }
@@ -175,7 +185,8 @@ library Ledger {
         if (round.candidates < 2) return round.attested;
         uint256 ballots = s.ballots;
         for (uint256 seat = 0; seat < MAX_SEATS; ++seat) {
-            if (isIn(round.attested, seat) && Words.lane(ballots, seat, 8) == candidate) voters |= 1 << seat;
+            if (isIn(round.attested, seat) && Words.lane(ballots, seat, 8) == candidate)
+                voters |= 1 << seat;
         }
     }
 }

@@ -33,8 +33,12 @@ library Reputation {
     }
 
     /// @dev `percent` of the way from `reputation` to `target`; the result lies between them, within uint24.
-    function _toward(uint256 reputation, int256 target, int256 percent) private pure returns (uint24) {
+    function _toward(
+        uint256 reputation,
+        int256 target,
+        int256 percent
+    ) private pure returns (uint24) {
         int256 here = int256(reputation);
-        return uint24(uint256(here + (target - here) * percent / 100));
+        return uint24(uint256(here + ((target - here) * percent) / 100));
     }
 }

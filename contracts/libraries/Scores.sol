@@ -10,11 +10,14 @@ import {LibBit} from "solady/src/utils/LibBit.sol";
 /// values (-16384, -16383) that no real score has. That frees the top bit of each lane: the first five, from lane
 /// 0 on, hold the keep vote, most significant bit first.
 library Scores {
-    uint256 private constant ONES = 0x0001000100010001000100010001000100010001000100010001000100010001;
+    uint256 private constant ONES =
+        0x0001000100010001000100010001000100010001000100010001000100010001;
     uint256 private constant TOPS = ONES << 15;
     /// @dev The even lanes with 16 bits of room above each.
-    uint256 private constant EVEN = 0x0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff;
-    uint256 private constant EVEN_ONES = 0x0000000100000001000000010000000100000001000000010000000100000001;
+    uint256 private constant EVEN =
+        0x0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff;
+    uint256 private constant EVEN_ONES =
+        0x0000000100000001000000010000000100000001000000010000000100000001;
     uint256 private constant CARRIES = EVEN_ONES << 16;
 
     int256 internal constant LOWEST = -10_000;
@@ -31,7 +34,7 @@ library Scores {
     /// neither.
     function firstInvalid(bytes32 scores) internal pure returns (uint256 index, bool isValid) {
         uint256 lifted = uint256(scores) ^ TOPS; // order as unsigned: -32768 is 0
-        uint256 invalid = _invalid(lifted & EVEN) | _invalid(lifted >> 16 & EVEN) << 16;
+        uint256 invalid = _invalid(lifted & EVEN) | (_invalid((lifted >> 16) & EVEN) << 16);
         return invalid == 0 ? (0, true) : ((255 - LibBit.fls(invalid)) / 16, false);
     }
 
@@ -41,7 +44,7 @@ library Scores {
         unchecked {
             // Safe: a lane is below 2^16, so no sum or difference below leaves its 32 bits.
             uint256 notBelow = lanes + (0x10000 - 22_768) * EVEN_ONES; // carries from -10000 on
-            uint256 notAbove = (CARRIES | 42_758 * EVEN_ONES) - lanes; // keeps the carry up to 9990
+            uint256 notAbove = (CARRIES | (42_758 * EVEN_ONES)) - lanes; // keeps the carry up to 9990
             uint256 code = (CARRIES | EVEN_ONES) - lanes; // keeps the carry up to -32767
             return (~((notBelow & notAbove) | code) & CARRIES) >> 16;
         }
@@ -51,17 +54,17 @@ library Scores {
     function pack(bytes32 scores, uint256 keep) internal pure returns (bytes32) {
         uint256 word = uint256(scores);
         word |= (word & ~(word << 1) & TOPS) >> 1; // codes: 10 becomes 11
-        uint256 tops = keep >> 4 & 1;
-        for (uint256 bit = 4; bit > 0; --bit) tops = tops << 16 | (keep >> (bit - 1) & 1);
-        return bytes32((word & ~TOPS) | tops << 191); // the top bits of lanes 0 to 4
+        uint256 tops = (keep >> 4) & 1;
+        for (uint256 bit = 4; bit > 0; --bit) tops = (tops << 16) | ((keep >> (bit - 1)) & 1);
+        return bytes32((word & ~TOPS) | (tops << 191)); // the top bits of lanes 0 to 4
     }
 
     /// @notice What `pack` packed.
     function unpack(bytes32 packed) internal pure returns (bytes32 scores, uint256 keep) {
         uint256 word = uint256(packed);
         uint256 tops = word >> 191;
-        for (uint256 bit = 0; bit < 5; ++bit) keep |= (tops >> (16 * bit) & 1) << bit;
-        word = (word & ~TOPS) | (word << 1 & TOPS); // the sign, from the bit below
+        for (uint256 bit = 0; bit < 5; ++bit) keep |= ((tops >> (16 * bit)) & 1) << bit;
+        word = (word & ~TOPS) | ((word << 1) & TOPS); // the sign, from the bit below
         // Codes are the lanes whose bits 15 to 12 are 1100: real negative ones have bit 13 or 12 set.
         uint256 codes = word & ~(word << 2) & ~(word << 3) & TOPS;
         scores = bytes32(word & ~(codes >> 1));

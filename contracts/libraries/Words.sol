@@ -237,7 +237,12 @@ library Words {
     }
 
     function unpackTill(uint256 word) internal pure returns (Till memory) {
-        return Till({pool: uint104(word), credits: uint112(word >> 104), lastFinalSealedAt: word >> 216});
+        return
+            Till({
+                pool: uint104(word),
+                credits: uint112(word >> 104),
+                lastFinalSealedAt: word >> 216
+            });
     }
 
     function pack(Till memory t) internal pure returns (uint256) {
@@ -259,7 +264,8 @@ library Words {
     }
 
     function unpackMerit(uint256 merit) internal pure returns (Merit memory) {
-        return Merit({
+        return
+            Merit({
                 credit: merit & (2 ** 36 - 1),
                 reputation: (merit >> 36) & (2 ** 20 - 1),
                 history: uint8(merit >> 56)
@@ -276,7 +282,12 @@ library Words {
     }
 
     /// @notice The word with another value in that lane; `value` is within the width.
-    function withLane(uint256 word, uint256 index, uint256 width, uint256 value) internal pure returns (uint256) {
+    function withLane(
+        uint256 word,
+        uint256 index,
+        uint256 width,
+        uint256 value
+    ) internal pure returns (uint256) {
         uint256 shift = index * width;
         return (word & ~(((1 << width) - 1) << shift)) | (value << shift);
     }

@@ -163,18 +163,32 @@ abstract contract FederationTest is Test {
 
     /// @dev `n` scores of 100, 90, 80, … bps.
     function goodScores(uint256 n) internal pure returns (bytes memory scores) {
-        for (uint256 i = 0; i < n; ++i) scores = abi.encodePacked(scores, int16(int256(100 - 10 * i)));
+        for (uint256 i = 0; i < n; ++i)
+            scores = abi.encodePacked(scores, int16(int256(100 - 10 * i)));
     }
 
     function sameScores(uint256 n, int16 score) internal pure returns (bytes memory scores) {
         for (uint256 i = 0; i < n; ++i) scores = abi.encodePacked(scores, score);
     }
 
-    function commitment(address validator, bytes memory scores, uint8 keep) internal view returns (bytes32) {
+    function commitment(
+        address validator,
+        bytes memory scores,
+        uint8 keep
+    ) internal view returns (bytes32) {
         IFederation.Window memory w = judged();
         return
             keccak256(
-                abi.encode(block.chainid, address(federation), w.id, w.tag, validator, scores, keep, SALT)
+                abi.encode(
+                    block.chainid,
+                    address(federation),
+                    w.id,
+                    w.tag,
+                    validator,
+                    scores,
+                    keep,
+                    SALT
+                )
             );
     }
 

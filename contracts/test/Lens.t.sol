@@ -274,29 +274,11 @@ contract LensTest is Setup {
         joinValidators(32);
         address cheap = address(0xC1);
         address dear = address(0xC2);
-        address rival = address(0xC3);
         joinAs(cheap, VALIDATOR, STAKE);
         joinAs(dear, VALIDATOR, STAKE + STAKE / 10);
-        joinAs(rival, VALIDATOR, STAKE + STAKE / 10);
         vm.assertTrue(_duties(dear).canTakeSeat);
         vm.assertFalse(_duties(cheap).canTakeSeat);
         _checkDuties(dear);
-        _checkDuties(cheap);
-        submitAs(trainers[0]);
-        submitAs(trainers[1]);
-        _checkDuties(dear);
-        vm.prank(rival);
-        federation.takeSeat();
-        vm.assertFalse(_duties(dear).canTakeSeat, "no more than the challenger");
-        _checkDuties(dear);
-        _checkDuties(rival);
-        for (uint256 k = 0; k < 2; ++k) {
-            passDeadline();
-            federation.discard(federation.head().judgingWindow);
-        }
-        vm.prank(validators[9]);
-        federation.requestExit();
-        vm.assertTrue(_duties(cheap).canTakeSeat, "a seat is about to be free");
         _checkDuties(cheap);
     }
 

@@ -24,7 +24,10 @@ contract LifeTest is FederationTest {
         vm.assertTrue(judged().phase == IFederation.Phase.Tally, "all revealed");
         tally();
         vm.assertTrue(federation.update(16).verdict == IFederation.Verdict.Paid);
-        vm.assertTrue(federation.update(19).verdict == IFederation.Verdict.Rejected, "beyond the keep vote");
+        vm.assertTrue(
+            federation.update(19).verdict == IFederation.Verdict.Rejected,
+            "beyond the keep vote"
+        );
         for (uint256 i = 0; i < 3; ++i) attest(validators[i], model(1));
         vm.assertEq(version(), 1, "three of four are a quorum");
         vm.assertTrue(judged().phase == IFederation.Phase.Attest, "the fourth still may");
