@@ -13,12 +13,24 @@ import {Cid} from "./libraries/Cid.sol";
 import {Judging} from "./libraries/Judging.sol";
 import {Ledger} from "./libraries/Ledger.sol";
 import {Scores} from "./libraries/Scores.sol";
-import {Words} from "./libraries/Words.sol";
+import {
+    Account,
+    Duty,
+    Header,
+    Membership,
+    Merit,
+    Now,
+    Result,
+    Round,
+    Till,
+    Words
+} from "./libraries/Words.sol";
 
 /// @title A BAFL federation
 /// @notice Specified in `IFederation.sol`.
 contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTransient {
     using Ledger for Ledger.State;
+    using Words for uint256;
 
     // ---------------------------------------------------------------------------------------------- constants
 
@@ -139,8 +151,11 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         CREDIT_UNIT = p.minStake / Ledger.PPM;
 
         _s.models[0] = genesis_.model;
-        _s.store(Words.Now(0, 1, 1, 0, 0, p.minUpdates, 0, 0, 0, 0));
-        _s.store(Words.Till(0, 0, block.timestamp));
+        _s.now_ =
+            Words.put(Now.OPEN, 1) |
+            Words.put(Now.JUDGING, 1) |
+            Words.put(Now.SIZE, p.minUpdates);
+        _s.till = Words.put(Till.LAST_FINAL_SEALED_AT, block.timestamp);
         emit FederationCreated(owner_, genesis_.manifest, genesis_.model, p);
     }
 
@@ -194,7 +209,7 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     }
 
     function setProfile(bytes32 profile) external {
-        if (_s.loadAccount(msg.sender).roles == 0) revert NotParticipant(msg.sender);
+        if (_s.accounts[msg.sender].get(Account.ROLES) == 0) revert NotParticipant(msg.sender);
         _s.profiles[msg.sender] = profile;
         emit ProfileChanged(msg.sender, profile);
     }
@@ -209,11 +224,10 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     }
 
     function wake() external {
-        Words.Account memory account = _s.loadAccount(msg.sender);
-        if (account.roles == 0) revert NotParticipant(msg.sender);
-        if (account.missed < Ledger.ASLEEP) revert NotAsleep(msg.sender);
-        account.missed = 0;
-        _s.store(msg.sender, account);
+        uint256 account = _s.accounts[msg.sender];
+        if (account.get(Account.ROLES) == 0) revert NotParticipant(msg.sender);
+        if (account.get(Account.MISSED) < Account.ASLEEP) revert NotAsleep(msg.sender);
+        _s.accounts[msg.sender] = account.set(Account.MISSED, 0);
         emit Woke(msg.sender);
     }
 
@@ -226,15 +240,12 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     }
 
     function claim() external nonReentrant {
-        uint256 id = _s.loadAccount(msg.sender).id;
-        Words.Merit memory merit = _s.loadMerit(id);
-        uint256 amount = merit.credit * CREDIT_UNIT;
+        uint256 id = _s.accounts[msg.sender].get(Account.ID);
+        uint256 merit = _s.meritOf(id);
+        uint256 amount = merit.get(Merit.CREDIT) * CREDIT_UNIT;
         if (amount == 0) revert NothingToPay();
-        merit.credit = 0;
-        _s.store(id, merit);
-        Words.Till memory till = _s.loadTill();
-        till.credits -= amount;
-        _s.store(till);
+        _s.setMerit(id, merit.set(Merit.CREDIT, 0));
+        _s.till = _s.till.set(Till.CREDITS, _s.till.get(Till.CREDITS) - amount);
         emit Claimed(msg.sender, amount);
         _pay(msg.sender, amount);
     }
@@ -245,11 +256,10 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
 
     /// @dev K: at most windowSize, and one less than the trainers there are, so that one may always lag behind.
     function _resize(uint256 trainers) private {
-        Words.Now memory now_ = _s.loadNow();
+        uint256 now_ = _s.now_;
         uint256 size = trainers == 0 ? 0 : trainers - 1;
         if (size > WINDOW_SIZE) size = WINDOW_SIZE;
-        now_.size = size < MIN_UPDATES ? MIN_UPDATES : size;
-        _s.store(now_);
+        _s.now_ = now_.set(Now.SIZE, size < MIN_UPDATES ? MIN_UPDATES : size);
     }
 
     // -------------------------------------------------------------------------------------------- open, sealed
@@ -261,35 +271,33 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         uint8 encoding,
         uint32 samples
     ) external returns (uint256 updateId) {
-        Words.Now memory now_ = _s.loadNow();
-        Words.Duty memory duty = _s.loadDuty(msg.sender);
+        uint256 now_ = _s.now_;
+        uint256 duty = _s.duties[msg.sender];
+        uint256 window_ = now_.get(Now.OPEN);
         _requireMaySubmit(now_, duty, baseVersion);
-        bool isPending = duty.window >= now_.judgingWindow;
-        if (isPending) _requireRoom(now_, duty);
-        if (now_.openWindow - now_.judgingWindow >= Ledger.RING) revert QueueFull(_roundDeadline());
         _requireRoot(rootDigest, rootCodec);
         if (samples == 0) revert InvalidSamples(samples);
 
-        // While it is pending its base is one of the last maxStaleness + Ledger.RING versions, and older than this one.
-        duty.olderBack = isPending ? now_.openWindow - duty.window : 0;
-        duty.olderBaseBack = isPending ? baseVersion - duty.base : 0;
-        duty.olderSamples = duty.samples;
-        duty.olderIndex = duty.index;
-        duty.window = now_.openWindow;
-        duty.base = baseVersion;
-        duty.samples = samples;
-        uint256 index = now_.updates;
-        duty.index = index;
-        _s.store(msg.sender, duty);
+        uint256 index = now_.get(Now.UPDATES);
+        uint256 older;
+        if (duty.get(Duty.WINDOW) >= now_.get(Now.JUDGING)) {
+            // Its base is one of the last maxStaleness + RING versions, and older than this one.
+            older =
+                Words.put(Duty.OLDER_BACK, window_ - duty.get(Duty.WINDOW)) |
+                Words.put(Duty.OLDER_BASE_BACK, baseVersion - duty.get(Duty.BASE)) |
+                Words.put(Duty.OLDER_SAMPLES, duty.get(Duty.SAMPLES)) |
+                Words.put(Duty.OLDER_INDEX, duty.get(Duty.INDEX));
+        }
+        _s.duties[msg.sender] =
+            (duty & Duty.STANDING) |
+            Words.put(Duty.WINDOW, window_) |
+            Words.put(Duty.BASE, baseVersion) |
+            Words.put(Duty.SAMPLES, samples) |
+            Words.put(Duty.INDEX, index) |
+            older;
+        _s.digests[Ledger.placeOf(window_, index)] = rootDigest;
 
-        if (index == 0) now_.openedAt = block.timestamp;
-        if (rootCodec == DAG_PB) now_.codecs |= 1 << index;
-        now_.updates = index + 1;
-        now_.runningHash = uint64(
-            uint256(keccak256(abi.encode(now_.runningHash, msg.sender, rootDigest, baseVersion)))
-        );
-        _s.digests[Ledger.placeOf(now_.openWindow, index)] = rootDigest;
-        updateId = now_.openWindow * Ledger.MAX_UPDATES + index;
+        updateId = window_ * Ledger.MAX_UPDATES + index;
         emit UpdateSubmitted(
             updateId,
             msg.sender,
@@ -299,47 +307,58 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
             encoding,
             samples
         );
-        if (now_.updates < now_.size) _s.store(now_);
+
+        bytes32 hash = keccak256(
+            abi.encode(now_.get(Now.HASH), msg.sender, rootDigest, baseVersion)
+        );
+        now_ = now_.set(Now.HASH, uint64(uint256(hash))).set(Now.UPDATES, index + 1);
+        if (index == 0) now_ = now_.set(Now.OPENED_AT, block.timestamp);
+        if (rootCodec == DAG_PB) now_ |= Words.put(Now.CODECS, 1 << index);
+        if (index + 1 < now_.get(Now.SIZE)) _s.now_ = now_;
         else _seal(now_, 0);
     }
 
     function seal() external {
-        Words.Now memory now_ = _s.loadNow();
-        if (now_.updates == 0) revert NothingToSeal(now_.openWindow);
+        uint256 now_ = _s.now_;
+        if (now_.get(Now.UPDATES) == 0) revert NothingToSeal(now_.get(Now.OPEN));
         uint256 isVoid;
-        if (now_.updates < now_.size) {
+        if (now_.get(Now.UPDATES) < now_.get(Now.SIZE)) {
             uint256 wait = MAX_WAIT;
-            if (now_.updates < MIN_UPDATES) (isVoid, wait) = (1, 2 * wait);
-            uint256 deadline = now_.openedAt + wait;
+            if (now_.get(Now.UPDATES) < MIN_UPDATES) (isVoid, wait) = (1, 2 * wait);
+            uint256 deadline = now_.get(Now.OPENED_AT) + wait;
             if (block.timestamp <= deadline) revert TooEarly(deadline + 1);
         }
         _seal(now_, isVoid);
     }
 
-    function _requireMaySubmit(
-        Words.Now memory now_,
-        Words.Duty memory duty,
-        uint256 base
-    ) private view {
-        if (now_.flags & Ledger.CLOSED != 0) revert IsClosed();
-        if (now_.flags & Ledger.PAUSED != 0) revert IsPaused();
-        if (duty.flags & Ledger.TRAINS == 0) revert NotTrainer(msg.sender);
-        if (block.timestamp <= duty.jailedUntil) revert JailedUntil(duty.jailedUntil);
-        if (duty.flags & Ledger.STAKE_SHORT != 0)
-            revert StakeBelowMinimum(_s.loadAccount(msg.sender).stake, MIN_STAKE);
-        if (base > now_.version) revert BaseNotFinal(base, now_.version);
-        if (base + MAX_STALENESS < now_.version)
-            revert BaseTooStale(base, now_.version - MAX_STALENESS);
-        if (base > duty.base || duty.window == 0) return;
-        if (base == duty.base && base == now_.version && duty.window < now_.judgingWindow) return;
-        revert BaseNotNewer(base, duty.base);
-    }
+    function _requireMaySubmit(uint256 now_, uint256 duty, uint256 base) private view {
+        uint256 flags = now_.get(Now.FLAGS);
+        if (flags & Now.CLOSED != 0) revert IsClosed();
+        if (flags & Now.PAUSED != 0) revert IsPaused();
+        flags = duty.get(Duty.FLAGS);
+        if (flags & Duty.TRAINS == 0) revert NotTrainer(msg.sender);
+        if (block.timestamp <= duty.get(Duty.JAILED_UNTIL))
+            revert JailedUntil(duty.get(Duty.JAILED_UNTIL));
+        if (flags & Duty.STAKE_SHORT != 0) {
+            revert StakeBelowMinimum(_s.accounts[msg.sender].get(Account.STAKE), MIN_STAKE);
+        }
+        uint256 version = now_.get(Now.VERSION);
+        if (base > version) revert BaseNotFinal(base, version);
+        if (base + MAX_STALENESS < version) revert BaseTooStale(base, version - MAX_STALENESS);
 
-    /// @dev Its last window has not ended: it must be another one than this, and the one before must have ended.
-    function _requireRoom(Words.Now memory now_, Words.Duty memory duty) private pure {
-        if (duty.window == now_.openWindow) revert AlreadyInWindow(duty.window);
-        uint256 older = duty.window - duty.olderBack;
-        if (duty.olderBack != 0 && older >= now_.judgingWindow) revert TooManyPending(older);
+        uint256 judging = now_.get(Now.JUDGING);
+        uint256 open = now_.get(Now.OPEN);
+        uint256 last = duty.get(Duty.WINDOW);
+        if (base <= duty.get(Duty.BASE) && last != 0) {
+            bool isAgain = base == duty.get(Duty.BASE) && base == version && last < judging;
+            if (!isAgain) revert BaseNotNewer(base, duty.get(Duty.BASE));
+        }
+        if (last >= judging) {
+            if (last == open) revert AlreadyInWindow(last);
+            uint256 older = last - duty.get(Duty.OLDER_BACK);
+            if (older != last && older >= judging) revert TooManyPending(older);
+        }
+        if (open - judging >= Ledger.RING) revert QueueFull(_roundDeadline());
     }
 
     function _requireRoot(bytes32 digest, uint256 codec) private pure {
@@ -347,42 +366,37 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
             revert InvalidRoot(digest, uint8(codec));
     }
 
-    function _seal(Words.Now memory now_, uint256 isVoid) private {
-        uint256 window_ = now_.openWindow;
-        _s.headers[window_ % Ledger.RING] = Words.pack(
-            Words.Header({
-                openedAt: now_.openedAt,
-                sealedAt: block.timestamp,
-                updates: now_.updates,
-                isVoid: isVoid,
-                codecs: now_.codecs,
-                runningHash: now_.runningHash
-            })
-        );
+    function _seal(uint256 now_, uint256 isVoid) private {
+        uint256 window_ = now_.get(Now.OPEN);
+        _s.headers[window_ % Ledger.RING] =
+            Words.put(Header.OPENED_AT, now_.get(Now.OPENED_AT)) |
+            Words.put(Header.SEALED_AT, block.timestamp) |
+            Words.put(Header.UPDATES, now_.get(Now.UPDATES)) |
+            Words.put(Header.VOID, isVoid) |
+            Words.put(Header.CODECS, now_.get(Now.CODECS)) |
+            Words.put(Header.HASH, now_.get(Now.HASH));
         if (isVoid != 0) emit WindowVoided(window_, VoidReason.TooFewUpdates);
-        else emit WindowSealed(window_, now_.updates);
-        now_.openWindow = window_ + 1;
-        now_.openedAt = 0;
-        now_.updates = 0;
-        now_.codecs = 0;
-        now_.runningHash = 0;
-        _s.store(now_);
-        if (now_.judgingWindow == window_) Judging.beginTurns(_s, _rules());
+        else emit WindowSealed(window_, now_.get(Now.UPDATES));
+        _s.now_ = (now_ & Now.LASTING).set(Now.OPEN, window_ + 1);
+        if (now_.get(Now.JUDGING) == window_) Judging.beginTurns(_s, _rules());
     }
 
     // ------------------------------------------------------------------------------------------ commit, reveal
 
     function commitScores(uint32 window_, uint64 tag, bytes32 commitment) external {
-        Words.Round memory round = _loadPhase(window_, Phase.Commit);
+        uint256 round = _loadPhase(window_, Phase.Commit);
         uint256 seat = _requireActive(round, tag);
-        if (Ledger.isIn(round.committed, seat)) revert AlreadyActed(msg.sender);
+        if (Ledger.isIn(round.get(Round.COMMITTED), seat)) revert AlreadyActed(msg.sender);
 
         _s.commitments[seat] = commitment;
-        round.committed |= 1 << seat;
-        if (round.committed == round.owing) {
-            (round.stage, round.deadline) = (Ledger.REVEAL, block.timestamp + REVEAL_PERIOD);
+        round |= Words.put(Round.COMMITTED, 1 << seat);
+        if (round.get(Round.COMMITTED) == round.get(Round.OWING)) {
+            round = round.set(Round.STAGE, Round.REVEAL).set(
+                Round.DEADLINE,
+                block.timestamp + REVEAL_PERIOD
+            );
         }
-        _s.store(round);
+        _s.round = round;
         emit ScoresCommitted(window_, msg.sender, commitment);
     }
 
@@ -393,12 +407,12 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         uint8 keep,
         bytes32 salt
     ) external {
-        Words.Round memory round = _loadPhase(window_, Phase.Reveal);
+        uint256 round = _loadPhase(window_, Phase.Reveal);
         uint256 seat = _requireActive(round, tag);
-        if (!Ledger.isIn(round.owing, seat)) revert AlreadyActed(msg.sender);
-        bytes32 row = _requireScores(scores, keep, round.updates);
+        if (!Ledger.isIn(round.get(Round.OWING), seat)) revert AlreadyActed(msg.sender);
+        bytes32 row = _requireScores(scores, keep, round.get(Round.UPDATES));
         if (COMMIT_PERIOD != 0) {
-            if (!Ledger.isIn(round.committed, seat)) revert NothingCommitted(msg.sender);
+            if (!Ledger.isIn(round.get(Round.COMMITTED), seat)) revert NothingCommitted(msg.sender);
             bytes32 commitment = keccak256(
                 abi.encode(
                     block.chainid,
@@ -415,13 +429,15 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
                 revert CommitmentMismatch(commitment, _s.commitments[seat]);
         }
 
-        if (round.stage == Ledger.COMMIT)
-            (round.stage, round.deadline) = (Ledger.REVEAL, round.deadline + REVEAL_PERIOD);
-        round.owing &= ~(1 << seat);
-        round.committed |= 1 << seat;
-        if (_isRevealed(round)) round.deadline = block.timestamp;
+        if (round.get(Round.STAGE) == Round.COMMIT) {
+            uint256 deadline = round.get(Round.DEADLINE) + REVEAL_PERIOD;
+            round = round.set(Round.STAGE, Round.REVEAL).set(Round.DEADLINE, deadline);
+        }
+        round &= ~Words.put(Round.OWING, 1 << seat);
+        round |= Words.put(Round.COMMITTED, 1 << seat);
+        if (_isRevealed(round)) round = round.set(Round.DEADLINE, block.timestamp);
         _s.commitments[seat] = Scores.pack(row, keep);
-        _s.store(round);
+        _s.round = round;
         emit ScoresRevealed(window_, msg.sender, row, keep);
     }
 
@@ -438,41 +454,41 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     }
 
     /// @dev Nobody is left to reveal: all active validators have, or where they commit first, all who did.
-    function _isRevealed(Words.Round memory round) private view returns (bool) {
-        return (COMMIT_PERIOD == 0 ? round.owing : round.owing & round.committed) == 0;
+    function _isRevealed(uint256 round) private view returns (bool) {
+        uint256 owing = round.get(Round.OWING);
+        return (COMMIT_PERIOD == 0 ? owing : owing & round.get(Round.COMMITTED)) == 0;
     }
 
     /// @dev The seat of the caller, who judges the window with this tag.
-    function _requireActive(Words.Round memory round, uint64 tag) private view returns (uint256) {
-        if (tag != round.tag) revert WrongTag(tag, uint64(round.tag));
-        uint256 seat = _s.loadAccount(msg.sender).seat;
-        if (seat == 0 || !Ledger.isIn(Ledger.activeOf(round), seat - 1))
+    function _requireActive(uint256 round, uint64 tag) private view returns (uint256) {
+        if (tag != round.get(Round.TAG)) revert WrongTag(tag, uint64(round.get(Round.TAG)));
+        uint256 seat = _s.accounts[msg.sender].get(Account.SEAT);
+        if (seat == 0 || !Ledger.isIn(Round.active(round), seat - 1))
             revert NotActiveValidator(msg.sender);
         return seat - 1;
     }
 
-    function _loadPhase(uint256 window_, Phase needed) private view returns (Words.Round memory) {
-        Words.Round memory round = _loadJudged(window_);
+    function _loadPhase(uint256 window_, Phase needed) private view returns (uint256) {
+        uint256 round = _loadJudged(window_);
         (Phase phase, uint256 deadline) = _phaseOf(round);
         if (phase != needed) revert WrongPhase(window_, phase, needed);
         if (block.timestamp > deadline) revert TooLate(deadline);
         return round;
     }
 
-    function _loadJudged(uint256 window_) private view returns (Words.Round memory) {
-        Words.Round memory round = _s.loadRound();
-        if (round.stage == Ledger.IDLE) revert NotJudgedNow(window_, 0);
-        if (window_ != round.window) revert NotJudgedNow(window_, round.window);
+    function _loadJudged(uint256 window_) private view returns (uint256) {
+        uint256 round = _s.round;
+        if (round.get(Round.STAGE) == Round.IDLE) revert NotJudgedNow(window_, 0);
+        if (window_ != round.get(Round.WINDOW))
+            revert NotJudgedNow(window_, round.get(Round.WINDOW));
         return round;
     }
 
     /// @dev As time goes by, Commit becomes Reveal, and Reveal becomes Tally.
-    function _phaseOf(
-        Words.Round memory round
-    ) private view returns (Phase phase, uint256 deadline) {
-        deadline = round.deadline;
-        if (round.stage >= Ledger.ATTEST) return (Phase.Attest, deadline);
-        if (round.stage == Ledger.COMMIT) {
+    function _phaseOf(uint256 round) private view returns (Phase phase, uint256 deadline) {
+        deadline = round.get(Round.DEADLINE);
+        if (round.get(Round.STAGE) >= Round.ATTEST) return (Phase.Attest, deadline);
+        if (round.get(Round.STAGE) == Round.COMMIT) {
             if (block.timestamp <= deadline) return (Phase.Commit, deadline);
             deadline += REVEAL_PERIOD;
         }
@@ -490,48 +506,41 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     // --------------------------------------------------------------------------------------------- attestation
 
     function attestModel(uint32 window_, uint64 tag, bytes32 rootDigest, int64 metric) external {
-        Words.Round memory round = _loadPhase(window_, Phase.Attest);
+        uint256 round = _loadPhase(window_, Phase.Attest);
         uint256 seat = _requireActive(round, tag);
-        if (Ledger.isIn(round.attested, seat)) revert AlreadyActed(msg.sender);
+        if (Ledger.isIn(round.get(Round.ATTESTED), seat)) revert AlreadyActed(msg.sender);
         _requireRoot(rootDigest, MODEL_CODEC);
 
-        uint256 candidate = _vote(round, seat, rootDigest);
-        emit ModelAttested(window_, msg.sender, rootDigest, metric);
-        uint256 active = Ledger.activeOf(round);
-        if (
-            round.stage == Ledger.ATTEST &&
-            3 * _s.weigh(_s.votersOf(round, candidate)) >= 2 * _s.weigh(active)
-        ) {
-            round.stage = Ledger.FINAL_STAGE;
-            Words.Now memory now_ = _s.loadNow();
-            ++now_.version;
-            _s.store(now_);
-            _s.models[now_.version] = rootDigest;
-            emit VersionFinalized(now_.version, window_, rootDigest);
-        }
-        _s.store(round);
-        if (round.attested == active) Judging.settle(_s, _rules());
-    }
-
-    function _vote(
-        Words.Round memory round,
-        uint256 seat,
-        bytes32 rootDigest
-    ) private returns (uint256 candidate) {
-        while (candidate < round.candidates && _s.candidates[candidate] != rootDigest) ++candidate;
-        if (candidate == round.candidates) {
+        uint256 candidate;
+        uint256 candidates = round.get(Round.CANDIDATES);
+        while (candidate < candidates && _s.candidates[candidate] != rootDigest) ++candidate;
+        if (candidate == candidates) {
             _s.candidates[candidate] = rootDigest;
-            ++round.candidates;
+            round = round.set(Round.CANDIDATES, ++candidates);
             if (candidate == 1) _s.ballots = 0; // all before were for the first
         }
-        if (round.candidates > 1) _s.ballots = Words.withLane(_s.ballots, seat, 8, candidate);
-        round.attested |= 1 << seat;
+        if (candidates > 1) _s.ballots = _s.ballots.withLane(seat, 8, candidate);
+        round |= Words.put(Round.ATTESTED, 1 << seat);
+        emit ModelAttested(window_, msg.sender, rootDigest, metric);
+
+        uint256 active = Round.active(round);
+        if (round.get(Round.STAGE) == Round.ATTEST) {
+            if (3 * _s.weigh(_s.votersOf(round, candidate)) >= 2 * _s.weigh(active)) {
+                round = round.set(Round.STAGE, Round.FINAL);
+                uint256 version = _s.now_.get(Now.VERSION) + 1;
+                _s.now_ = _s.now_.set(Now.VERSION, version);
+                _s.models[version] = rootDigest;
+                emit VersionFinalized(version, window_, rootDigest);
+            }
+        }
+        _s.round = round;
+        if (round.get(Round.ATTESTED) == active) Judging.settle(_s, _rules());
     }
 
     // --------------------------------------------------------------------------------------------------- the end
 
     function settle(uint32 window_) external {
-        Words.Round memory round = _loadJudged(window_);
+        uint256 round = _loadJudged(window_);
         (Phase phase, uint256 deadline) = _phaseOf(round);
         if (phase != Phase.Attest) revert WrongPhase(window_, phase, Phase.Attest);
         if (block.timestamp <= deadline) revert TooEarly(deadline + 1);
@@ -540,7 +549,7 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     }
 
     function discard(uint32 window_) external {
-        Words.Round memory round = _loadJudged(window_);
+        uint256 round = _loadJudged(window_);
         (Phase phase, uint256 last) = _phaseOf(round);
         VoidReason reason = VoidReason.NotTallied;
         if (phase == Phase.Attest) {
@@ -548,7 +557,7 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
             reason = VoidReason.NoQuorum;
         } else if (phase != Phase.Tally) {
             revert WrongPhase(window_, phase, Phase.Tally);
-        } else if (3 * _s.weigh(Ledger.revealedOf(round)) < 2 * _s.weigh(Ledger.activeOf(round))) {
+        } else if (3 * _s.weigh(Round.revealed(round)) < 2 * _s.weigh(Round.active(round))) {
             last = 0; // no tally can come
             reason = VoidReason.TooFewReveals;
         }
@@ -568,35 +577,33 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     }
 
     function fund(uint256 amount) external payable {
-        if (_s.loadNow().flags & Ledger.CLOSED != 0) revert IsClosed();
+        if (_s.now_.get(Now.FLAGS) & Now.CLOSED != 0) revert IsClosed();
+        uint256 pool = _s.till.get(Till.POOL) + amount;
+        if (pool > type(uint104).max) revert AmountTooLarge(pool, type(uint104).max);
         _take(amount);
-        Words.Till memory till = _s.loadTill();
-        till.pool += amount;
-        if (till.pool > type(uint104).max) revert AmountTooLarge(till.pool, type(uint104).max);
-        _s.store(till);
+        _s.till = _s.till.set(Till.POOL, pool);
         emit Funded(msg.sender, amount);
     }
 
     function pause() external onlyOwner {
-        _setFlags(Ledger.PAUSED, 0);
+        _setFlags(Now.PAUSED, 0);
         emit Paused();
     }
 
     function unpause() external onlyOwner {
-        _setFlags(0, Ledger.PAUSED);
+        _setFlags(0, Now.PAUSED);
         emit Unpaused();
     }
 
     function close() external onlyOwner {
-        _setFlags(Ledger.CLOSED, 0);
+        _setFlags(Now.CLOSED, 0);
         emit Closed();
     }
 
     function _setFlags(uint256 set, uint256 cleared) private {
-        Words.Now memory now_ = _s.loadNow();
-        if (now_.flags & Ledger.CLOSED != 0) revert IsClosed();
-        now_.flags = (now_.flags | set) & ~cleared;
-        _s.store(now_);
+        uint256 now_ = _s.now_;
+        if (now_.get(Now.FLAGS) & Now.CLOSED != 0) revert IsClosed();
+        _s.now_ = now_.set(Now.FLAGS, (now_.get(Now.FLAGS) | set) & ~cleared);
     }
 
     function bumpInvitationEpoch() external onlyOwner {
@@ -604,16 +611,14 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     }
 
     function sweepPool() external nonReentrant {
-        Words.Now memory now_ = _s.loadNow();
-        if (now_.flags & Ledger.CLOSED == 0) revert NotClosed();
-        if (now_.judgingWindow != now_.openWindow || now_.updates != 0) {
-            revert WindowsInFlight(now_.judgingWindow, now_.openWindow);
+        uint256 now_ = _s.now_;
+        if (now_.get(Now.FLAGS) & Now.CLOSED == 0) revert NotClosed();
+        if (now_.get(Now.JUDGING) != now_.get(Now.OPEN) || now_.get(Now.UPDATES) != 0) {
+            revert WindowsInFlight(now_.get(Now.JUDGING), now_.get(Now.OPEN));
         }
-        Words.Till memory till = _s.loadTill();
-        uint256 amount = till.pool;
+        uint256 amount = _s.till.get(Till.POOL);
         if (amount == 0) revert NothingToPay();
-        till.pool = 0;
-        _s.store(till);
+        _s.till = _s.till.set(Till.POOL, 0);
         emit PoolSwept(amount);
         _pay(TREASURY, amount);
     }
@@ -661,98 +666,101 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     }
 
     function head() external view returns (Head memory h) {
-        Words.Now memory now_ = _s.loadNow();
-        h.version = uint32(now_.version);
-        h.openWindow = uint32(now_.openWindow);
-        h.judgingWindow = uint32(now_.judgingWindow);
-        h.effectiveSize = uint8(now_.size);
-        h.paused = now_.flags & Ledger.PAUSED != 0;
-        h.closed = now_.flags & Ledger.CLOSED != 0;
-        Words.Membership memory membership = _s.loadMembership();
-        h.trainers = uint24(membership.trainers);
-        h.seats = uint32(membership.seats);
-        Words.Till memory till = _s.loadTill();
-        h.lastFinalSealedAt = uint40(till.lastFinalSealedAt);
-        h.pool = uint128(till.pool);
-        h.credits = uint128(till.credits);
+        uint256 now_ = _s.now_;
+        h.version = uint32(now_.get(Now.VERSION));
+        h.openWindow = uint32(now_.get(Now.OPEN));
+        h.judgingWindow = uint32(now_.get(Now.JUDGING));
+        h.effectiveSize = uint8(now_.get(Now.SIZE));
+        h.paused = now_.get(Now.FLAGS) & Now.PAUSED != 0;
+        h.closed = now_.get(Now.FLAGS) & Now.CLOSED != 0;
+        uint256 membership = _s.membership;
+        h.trainers = uint24(membership.get(Membership.TRAINERS));
+        h.seats = uint32(membership.get(Membership.SEATS));
+        uint256 till = _s.till;
+        h.lastFinalSealedAt = uint40(till.get(Till.LAST_FINAL_SEALED_AT));
+        h.pool = uint128(till.get(Till.POOL));
+        h.credits = uint128(till.get(Till.CREDITS));
         h.stakes = uint128(_s.stakes);
         h.slashed = uint128(_s.slashed);
     }
 
     function participant(address who) external view returns (Participant memory p) {
-        Words.Account memory account = _s.loadAccount(who);
-        p.roles = uint8(account.roles);
-        p.stake = uint96(account.stake);
-        p.exitAt = uint40(account.exitAt);
-        if (account.exitAt != 0) p.withdrawableAt = uint40(_withdrawableAt(account.exitAt));
-        p.validatorReputation = uint32(account.reputation);
-        if (block.timestamp <= account.jailedUntil)
-            p.validatorJailedUntil = uint40(account.jailedUntil);
-        p.missed = uint8(account.missed);
-        p.asleep = account.missed >= Ledger.ASLEEP;
-        p.seat = account.seat == 0 ? 255 : uint8(account.seat - 1);
+        uint256 account = _s.accounts[who];
+        p.roles = uint8(account.get(Account.ROLES));
+        p.stake = uint96(account.get(Account.STAKE));
+        p.exitAt = uint40(account.get(Account.EXIT_AT));
+        if (account.get(Account.EXIT_AT) != 0)
+            p.withdrawableAt = uint40(_withdrawableAt(account.get(Account.EXIT_AT)));
+        p.validatorReputation = uint32(account.get(Account.REPUTATION));
+        if (block.timestamp <= account.get(Account.JAILED_UNTIL))
+            p.validatorJailedUntil = uint40(account.get(Account.JAILED_UNTIL));
+        p.missed = uint8(account.get(Account.MISSED));
+        p.asleep = account.get(Account.MISSED) >= Account.ASLEEP;
+        p.seat = account.get(Account.SEAT) == 0 ? 255 : uint8(account.get(Account.SEAT) - 1);
         p.profile = _s.profiles[who];
-        Words.Merit memory merit = _s.loadMerit(account.id);
-        p.credit = uint128(merit.credit * CREDIT_UNIT);
-        p.trainerReputation = uint32(merit.reputation);
-        p.rejections = uint8(LibBit.popCount(merit.history));
-        Words.Duty memory duty = _s.loadDuty(who);
-        if (block.timestamp <= duty.jailedUntil) p.trainerJailedUntil = uint40(duty.jailedUntil);
-        if (duty.olderBack != 0) {
-            p.pendingWindows[0] = uint32(duty.window - duty.olderBack);
-            p.pendingIndices[0] = uint8(duty.olderIndex);
-            p.pendingBases[0] = uint32(duty.base - duty.olderBaseBack);
-            p.pendingSamples[0] = uint32(duty.olderSamples);
+        uint256 merit = _s.meritOf(account.get(Account.ID));
+        p.credit = uint128(merit.get(Merit.CREDIT) * CREDIT_UNIT);
+        p.trainerReputation = uint32(merit.get(Merit.REPUTATION));
+        p.rejections = uint8(LibBit.popCount(merit.get(Merit.HISTORY)));
+        uint256 duty = _s.duties[who];
+        if (block.timestamp <= duty.get(Duty.JAILED_UNTIL))
+            p.trainerJailedUntil = uint40(duty.get(Duty.JAILED_UNTIL));
+        if (duty.get(Duty.OLDER_BACK) != 0) {
+            p.pendingWindows[0] = uint32(duty.get(Duty.WINDOW) - duty.get(Duty.OLDER_BACK));
+            p.pendingIndices[0] = uint8(duty.get(Duty.OLDER_INDEX));
+            p.pendingBases[0] = uint32(duty.get(Duty.BASE) - duty.get(Duty.OLDER_BASE_BACK));
+            p.pendingSamples[0] = uint32(duty.get(Duty.OLDER_SAMPLES));
         }
-        p.pendingWindows[1] = uint32(duty.window);
-        p.pendingIndices[1] = uint8(duty.index);
-        p.pendingBases[1] = uint32(duty.base);
-        p.pendingSamples[1] = uint32(duty.samples);
+        p.pendingWindows[1] = uint32(duty.get(Duty.WINDOW));
+        p.pendingIndices[1] = uint8(duty.get(Duty.INDEX));
+        p.pendingBases[1] = uint32(duty.get(Duty.BASE));
+        p.pendingSamples[1] = uint32(duty.get(Duty.SAMPLES));
     }
 
     function seatOf(uint8 seat) external view returns (address) {
-        return Ledger.isIn(_s.loadMembership().seats, seat) ? _s.seats[seat] : address(0);
+        return Ledger.isIn(_s.membership.get(Membership.SEATS), seat) ? _s.seats[seat] : address(0);
     }
 
     function weightOf(uint8 seat) external view returns (uint256) {
-        return Ledger.isIn(Ledger.activeOf(_s.loadRound()), seat) ? _s.weightOf(seat) : 0;
+        return Ledger.isIn(Round.active(_s.round), seat) ? _s.weightOf(seat) : 0;
     }
 
     function window(uint32 id) external view returns (Window memory w) {
-        Words.Now memory now_ = _s.loadNow();
+        uint256 now_ = _s.now_;
         if (!_isInRing(now_, id)) revert NoSuchWindow(id);
-        Words.Header memory header = _headerOf(now_, id);
+        uint256 header = _headerOf(now_, id);
         w.id = id;
-        w.updates = uint8(header.updates);
-        w.openedAt = uint40(header.openedAt);
-        w.sealedAt = uint40(header.sealedAt);
+        w.updates = uint8(header.get(Header.UPDATES));
+        w.openedAt = uint40(header.get(Header.OPENED_AT));
+        w.sealedAt = uint40(header.get(Header.SEALED_AT));
         w.phase = Phase.Sealed;
-        if (id == now_.openWindow) {
+        if (id == now_.get(Now.OPEN)) {
             w.phase = Phase.Open;
-            uint256 wait = uint256(MAX_WAIT) * (header.updates < MIN_UPDATES ? 2 : 1);
-            if (header.updates != 0) w.deadline = uint40(header.openedAt + wait);
-        } else if (id < now_.judgingWindow || header.isVoid != 0) {
+            uint256 wait = uint256(MAX_WAIT) * (header.get(Header.UPDATES) < MIN_UPDATES ? 2 : 1);
+            if (header.get(Header.UPDATES) != 0)
+                w.deadline = uint40(header.get(Header.OPENED_AT) + wait);
+        } else if (id < now_.get(Now.JUDGING) || header.get(Header.VOID) != 0) {
             w.phase = _outcomeOf(now_, id) == Ledger.FINAL ? Phase.Final : Phase.Void;
         }
-        Words.Round memory round = _s.loadRound();
-        if (round.stage != Ledger.IDLE && round.window == id) {
+        uint256 round = _s.round;
+        if (round.get(Round.STAGE) != Round.IDLE && round.get(Round.WINDOW) == id) {
             uint256 deadline;
             (w.phase, deadline) = _phaseOf(round);
             w.deadline = uint40(deadline);
-            w.tag = uint64(round.tag);
-            w.baseVersion = uint32(now_.version);
-            if (round.stage == Ledger.FINAL_STAGE) --w.baseVersion;
-            w.active = uint32(Ledger.activeOf(round));
-            w.committed = uint32(round.committed);
-            w.revealed = uint32(Ledger.revealedOf(round));
-            w.attested = uint32(round.attested);
+            w.tag = uint64(round.get(Round.TAG));
+            w.baseVersion = uint32(now_.get(Now.VERSION));
+            if (round.get(Round.STAGE) == Round.FINAL) --w.baseVersion;
+            w.active = uint32(Round.active(round));
+            w.committed = uint32(round.get(Round.COMMITTED));
+            w.revealed = uint32(Round.revealed(round));
+            w.attested = uint32(round.get(Round.ATTESTED));
         }
         if (_outcomeOf(now_, id) != Ledger.UNTALLIED)
-            w.keep = uint8(_s.results[Ledger.placeOf(id, 0) / 4] >> 56);
+            w.keep = uint8(_s.results[Ledger.placeOf(id, 0) / 4].get(Result.KEEP));
     }
 
     function update(uint256 updateId) external view returns (Update memory u) {
-        Words.Now memory now_ = _s.loadNow();
+        uint256 now_ = _s.now_;
         (uint256 id, uint256 index) = (
             updateId / Ledger.MAX_UPDATES,
             updateId % Ledger.MAX_UPDATES
@@ -763,24 +771,24 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         u.rootCodec = _codecOf(now_, id, index);
         if (_outcomeOf(now_, id) == Ledger.UNTALLIED) return u;
         uint256 result = Words.lane(_s.results[Ledger.placeOf(id, index) / 4], index % 4, 64);
-        u.verdict = Verdict(uint8(result >> 48));
-        u.share = uint24(result >> 24);
+        u.verdict = Verdict(result.get(Result.VERDICT));
+        u.share = uint32(result.get(Result.SHARE));
     }
 
     function commitmentOf(uint8 seat) external view returns (bytes32 commitment) {
-        Words.Round memory round = _s.loadRound();
-        if (!Ledger.isIn(round.committed, seat)) return 0;
+        uint256 round = _s.round;
+        if (!Ledger.isIn(round.get(Round.COMMITTED), seat)) return 0;
         commitment = _s.commitments[seat];
-        if (!Ledger.isIn(round.owing, seat)) (commitment, ) = Scores.unpack(commitment);
+        if (!Ledger.isIn(round.get(Round.OWING), seat)) (commitment, ) = Scores.unpack(commitment);
     }
 
     function modelDigest(uint32 version) public view returns (bytes32) {
-        if (version > _s.loadNow().version) revert NoSuchVersion(version);
+        if (version > _s.now_.get(Now.VERSION)) revert NoSuchVersion(version);
         return _s.models[version];
     }
 
     function cidOf(uint256 updateId) external view returns (string memory) {
-        Words.Now memory now_ = _s.loadNow();
+        uint256 now_ = _s.now_;
         (uint256 id, uint256 index) = (
             updateId / Ledger.MAX_UPDATES,
             updateId % Ledger.MAX_UPDATES
@@ -798,42 +806,42 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     }
 
     /// @dev A window's slot is reused with the first update of the window that comes RING later.
-    function _isInRing(Words.Now memory now_, uint256 id) private pure returns (bool) {
-        uint256 last = now_.updates == 0 ? now_.openWindow - 1 : now_.openWindow;
-        return id != 0 && id <= now_.openWindow && id + Ledger.RING > last;
+    function _isInRing(uint256 now_, uint256 id) private pure returns (bool) {
+        uint256 last = now_.get(Now.UPDATES) == 0 ? now_.get(Now.OPEN) - 1 : now_.get(Now.OPEN);
+        return id != 0 && id <= now_.get(Now.OPEN) && id + Ledger.RING > last;
     }
 
-    function _headerOf(
-        Words.Now memory now_,
-        uint256 id
-    ) private view returns (Words.Header memory) {
-        if (id != now_.openWindow) return _s.loadHeader(id);
-        return Words.Header(now_.openedAt, 0, now_.updates, 0, now_.codecs, now_.runningHash);
+    /// @dev Of the open window too.
+    function _headerOf(uint256 now_, uint256 id) private view returns (uint256) {
+        if (id != now_.get(Now.OPEN)) return _s.headers[id % Ledger.RING];
+        return
+            Words.put(Header.OPENED_AT, now_.get(Now.OPENED_AT)) |
+            Words.put(Header.UPDATES, now_.get(Now.UPDATES)) |
+            Words.put(Header.CODECS, now_.get(Now.CODECS));
     }
 
     /// @dev How far a window came; Ledger.UNTALLIED while it has not been tallied.
-    function _outcomeOf(Words.Now memory now_, uint256 id) private view returns (uint256) {
-        if (id < now_.judgingWindow) return Words.lane(now_.outcomes, id % Ledger.RING, 2);
-        Words.Round memory round = _s.loadRound();
+    function _outcomeOf(uint256 now_, uint256 id) private view returns (uint256) {
+        if (id < now_.get(Now.JUDGING))
+            return Words.lane(now_.get(Now.OUTCOMES), id % Ledger.RING, 2);
+        uint256 round = _s.round;
         return
-            id == round.window && round.stage >= Ledger.ATTEST ? Ledger.TALLIED : Ledger.UNTALLIED;
+            id == round.get(Round.WINDOW) && round.get(Round.STAGE) >= Round.ATTEST
+                ? Ledger.TALLIED
+                : Ledger.UNTALLIED;
     }
 
-    function _requirePlace(Words.Now memory now_, uint256 id, uint256 index) private view {
-        if (!_isInRing(now_, id) || index >= _headerOf(now_, id).updates) {
+    function _requirePlace(uint256 now_, uint256 id, uint256 index) private view {
+        if (!_isInRing(now_, id) || index >= _headerOf(now_, id).get(Header.UPDATES)) {
             revert UpdateForgotten(id * Ledger.MAX_UPDATES + index);
         }
     }
 
-    function _codecOf(
-        Words.Now memory now_,
-        uint256 id,
-        uint256 index
-    ) private view returns (uint8) {
-        return Ledger.isIn(_headerOf(now_, id).codecs, index) ? DAG_PB : RAW;
+    function _codecOf(uint256 now_, uint256 id, uint256 index) private view returns (uint8) {
+        return Ledger.isIn(_headerOf(now_, id).get(Header.CODECS), index) ? DAG_PB : RAW;
     }
 
     function _roundDeadline() private view returns (uint256 deadline) {
-        (, deadline) = _phaseOf(_s.loadRound());
+        (, deadline) = _phaseOf(_s.round);
     }
 }

@@ -9,7 +9,18 @@ import {Ledger} from "./Ledger.sol";
 import {Reputation} from "./Reputation.sol";
 import {Scores} from "./Scores.sol";
 import {Tally} from "./Tally.sol";
-import {Words} from "./Words.sol";
+import {
+    Account,
+    Duty,
+    Header,
+    Membership,
+    Merit,
+    Now,
+    Result,
+    Round,
+    Till,
+    Words
+} from "./Words.sol";
 
 /// @title Who takes part, and how windows are judged: membership, seats, turn, tally, settlement
 /// @notice The second half of `Federation.sol`, linked, since one contract may not have all the code: it works on the
@@ -18,6 +29,7 @@ import {Words} from "./Words.sol";
 library Judging {
     using DynamicArrayLib for uint256[];
     using Ledger for Ledger.State;
+    using Words for uint256;
 
     uint256 private constant MANY_REJECTIONS = 3; // of eight
     uint256 private constant TRAINERS_PERCENT = 70; // of a reward
@@ -51,7 +63,9 @@ library Judging {
         uint256 attestersWrong; // seats that attested another digest than more than half of the weight
         uint256 reward; // money that may be given
         uint256 credited; // units given
+        uint256 missed; // seats that missed the window
         uint256 slashed; // seats
+        uint256 totalWeight; // of the active set
         uint256[] trainers; // money
         uint256[] trainerReputations;
         uint256[] validators; // money
@@ -69,47 +83,47 @@ library Judging {
         uint256 stake,
         uint256 minStake
     ) external returns (uint256) {
-        if (s.loadNow().flags & Ledger.CLOSED != 0) revert IFederation.IsClosed();
+        if (s.now_.get(Now.FLAGS) & Now.CLOSED != 0) revert IFederation.IsClosed();
         if (roles == 0 || roles > Ledger.TRAINER + Ledger.VALIDATOR)
             revert IFederation.InvalidRoles(uint8(roles));
-        Words.Account memory account = s.loadAccount(msg.sender);
-        if (account.roles != 0) revert IFederation.AlreadyParticipant(msg.sender);
-        Words.Membership memory membership = s.loadMembership();
-        if (account.id == 0) {
-            if (membership.participants == type(uint24).max)
-                revert IFederation.TooManyParticipants(type(uint24).max);
-            account.id = ++membership.participants;
-            account.reputation = Reputation.START;
-            s.participants[account.id] = msg.sender;
-            s.store(account.id, Words.Merit(0, Reputation.START, 0));
+        uint256 account = s.accounts[msg.sender];
+        if (account.get(Account.ROLES) != 0) revert IFederation.AlreadyParticipant(msg.sender);
+        uint256 membership = s.membership;
+        uint256 id = account.get(Account.ID);
+        if (id == 0) {
+            id = membership.get(Membership.PARTICIPANTS) + 1;
+            if (id > type(uint24).max) revert IFederation.TooManyParticipants(type(uint24).max);
+            membership = membership.set(Membership.PARTICIPANTS, id);
+            account = Words.put(Account.ID, id) | Words.put(Account.REPUTATION, Reputation.START);
+            s.participants[id] = msg.sender;
+            s.setMerit(id, Words.put(Merit.REPUTATION, Reputation.START));
         }
-        account.roles = roles;
-        account.missed = 0;
-        _addStake(s, account, stake, minStake);
-        s.store(msg.sender, account);
+        account = _addStake(s, account, stake, minStake);
+        s.accounts[msg.sender] = account.set(Account.ROLES, roles).set(Account.MISSED, 0);
         s.profiles[msg.sender] = profile;
 
-        Words.Duty memory duty = s.loadDuty(msg.sender);
-        duty.id = account.id;
-        duty.flags = roles & Ledger.TRAINER == 0 ? 0 : Ledger.TRAINS;
-        s.store(msg.sender, duty);
-        if (roles & Ledger.TRAINER != 0) ++membership.trainers;
-        s.store(membership);
+        bool isTrainer = roles & Ledger.TRAINER != 0;
+        s.duties[msg.sender] = s.duties[msg.sender].set(Duty.ID, id).set(
+            Duty.FLAGS,
+            isTrainer ? Duty.TRAINS : 0
+        );
+        uint256 trainers = membership.get(Membership.TRAINERS) + (isTrainer ? 1 : 0);
+        s.membership = membership.set(Membership.TRAINERS, trainers);
         emit IFederation.Joined(msg.sender, uint8(roles), stake, profile);
-        bool isSeated = roles & Ledger.VALIDATOR != 0 && membership.seats != Ledger.ALL_SEATS;
+        bool isSeated =
+            roles & Ledger.VALIDATOR != 0 && membership.get(Membership.SEATS) != Ledger.ALL_SEATS;
         if (isSeated) _takeFreeSeat(s, msg.sender);
-        return membership.trainers;
+        return trainers;
     }
 
     /// @notice The caller adds to its stake; its money is taken.
     function topUp(Ledger.State storage s, uint256 amount, uint256 minStake) external {
-        Words.Account memory account = _loadStaying(s);
-        _addStake(s, account, amount, minStake);
-        s.store(msg.sender, account);
-        Words.Duty memory duty = s.loadDuty(msg.sender);
-        duty.flags &= ~Ledger.STAKE_SHORT;
-        s.store(msg.sender, duty);
-        emit IFederation.StakeAdded(msg.sender, amount, account.stake);
+        uint256 account = _loadStaying(s);
+        account = _addStake(s, account, amount, minStake);
+        s.accounts[msg.sender] = account;
+        uint256 duty = s.duties[msg.sender];
+        s.duties[msg.sender] = duty.set(Duty.FLAGS, duty.get(Duty.FLAGS) & ~Duty.STAKE_SHORT);
+        emit IFederation.StakeAdded(msg.sender, amount, account.get(Account.STAKE));
     }
 
     /// @notice The caller's duties end.
@@ -118,42 +132,39 @@ library Judging {
         Ledger.State storage s,
         uint256 withdrawableAt
     ) external returns (uint256) {
-        Words.Account memory account = _loadStaying(s);
-        account.exitAt = block.timestamp;
-        s.store(msg.sender, account);
-        Words.Membership memory membership = s.loadMembership();
-        if (account.roles & Ledger.TRAINER != 0) {
-            Words.Duty memory duty = s.loadDuty(msg.sender);
-            duty.flags &= ~Ledger.TRAINS;
-            s.store(msg.sender, duty);
-            --membership.trainers;
-            s.store(membership);
+        uint256 account = _loadStaying(s);
+        s.accounts[msg.sender] = account.set(Account.EXIT_AT, block.timestamp);
+        uint256 trainers = s.membership.get(Membership.TRAINERS);
+        if (account.get(Account.ROLES) & Ledger.TRAINER != 0) {
+            uint256 duty = s.duties[msg.sender];
+            s.duties[msg.sender] = duty.set(Duty.FLAGS, duty.get(Duty.FLAGS) & ~Duty.TRAINS);
+            s.membership = s.membership.set(Membership.TRAINERS, --trainers);
         }
         emit IFederation.ExitRequested(msg.sender, withdrawableAt);
-        return membership.trainers;
+        return trainers;
     }
 
     /// @notice The caller's participation ends.
     /// @return Its stake, to be paid.
     function withdraw(Ledger.State storage s, uint256 unbondingPeriod) external returns (uint256) {
-        Words.Account memory account = s.loadAccount(msg.sender);
-        if (account.exitAt == 0) revert IFederation.NotLeaving(msg.sender);
-        uint256 bondedUntil = account.exitAt + unbondingPeriod;
+        uint256 account = s.accounts[msg.sender];
+        if (account.get(Account.EXIT_AT) == 0) revert IFederation.NotLeaving(msg.sender);
+        uint256 bondedUntil = account.get(Account.EXIT_AT) + unbondingPeriod;
         if (block.timestamp <= bondedUntil) revert IFederation.StillBonded(bondedUntil);
-        uint256 last = s.loadDuty(msg.sender).window;
-        if (last >= s.loadNow().judgingWindow) revert IFederation.StillUnjudged(last);
-        if (account.seat != 0) {
-            Words.Round memory round = s.loadRound();
-            bool isActive = Ledger.isIn(Ledger.activeOf(round), account.seat - 1);
-            if (isActive) revert IFederation.StillUnjudged(round.window);
-            _leaveSeat(s, account.seat - 1);
-            account.seat = 0;
+        uint256 last = s.duties[msg.sender].get(Duty.WINDOW);
+        if (last >= s.now_.get(Now.JUDGING)) revert IFederation.StillUnjudged(last);
+        if (account.get(Account.SEAT) != 0) {
+            uint256 round = s.round;
+            bool isActive = Ledger.isIn(Round.active(round), account.get(Account.SEAT) - 1);
+            if (isActive) revert IFederation.StillUnjudged(round.get(Round.WINDOW));
+            _leaveSeat(s, account.get(Account.SEAT) - 1);
+            account = account.set(Account.SEAT, 0);
         }
-        uint256 amount = account.stake;
-        account.stake = 0;
-        account.roles = 0;
-        account.exitAt = 0;
-        s.store(msg.sender, account);
+        uint256 amount = account.get(Account.STAKE);
+        s.accounts[msg.sender] = account.set(Account.STAKE, 0).set(Account.ROLES, 0).set(
+            Account.EXIT_AT,
+            0
+        );
         s.stakes -= amount;
         emit IFederation.Withdrawn(msg.sender, amount);
         return amount;
@@ -161,21 +172,22 @@ library Judging {
 
     function _addStake(
         Ledger.State storage s,
-        Words.Account memory account,
+        uint256 account,
         uint256 amount,
         uint256 minStake
-    ) private {
-        uint256 stake = account.stake + amount;
+    ) private returns (uint256) {
+        uint256 stake = account.get(Account.STAKE) + amount;
         if (stake < minStake) revert IFederation.StakeBelowMinimum(stake, minStake);
         if (stake > type(uint96).max) revert IFederation.AmountTooLarge(stake, type(uint96).max);
-        account.stake = stake;
         s.stakes += amount;
+        return account.set(Account.STAKE, stake);
     }
 
-    function _loadStaying(Ledger.State storage s) private view returns (Words.Account memory) {
-        Words.Account memory account = s.loadAccount(msg.sender);
-        if (account.roles == 0) revert IFederation.NotParticipant(msg.sender);
-        if (account.exitAt != 0) revert IFederation.AlreadyLeaving(account.exitAt);
+    function _loadStaying(Ledger.State storage s) private view returns (uint256) {
+        uint256 account = s.accounts[msg.sender];
+        if (account.get(Account.ROLES) == 0) revert IFederation.NotParticipant(msg.sender);
+        if (account.get(Account.EXIT_AT) != 0)
+            revert IFederation.AlreadyLeaving(account.get(Account.EXIT_AT));
         return account;
     }
 
@@ -183,70 +195,73 @@ library Judging {
 
     /// @notice A seat for the caller: a free one, or the cheapest at the next boundary.
     function takeSeat(Ledger.State storage s) external {
-        Words.Account memory account = _loadStaying(s);
-        if (account.roles & Ledger.VALIDATOR == 0) revert IFederation.NotValidator(msg.sender);
-        if (account.seat != 0) revert IFederation.AlreadySeated(uint8(account.seat - 1));
-        bool isBetween = s.loadRound().stage == Ledger.IDLE;
+        uint256 account = _loadStaying(s);
+        if (account.get(Account.ROLES) & Ledger.VALIDATOR == 0)
+            revert IFederation.NotValidator(msg.sender);
+        if (account.get(Account.SEAT) != 0)
+            revert IFederation.AlreadySeated(uint8(account.get(Account.SEAT) - 1));
+        bool isBetween = s.round.get(Round.STAGE) == Round.IDLE;
         if (isBetween) _clearSeats(s);
-        if (s.loadAccount(msg.sender).seat != 0) return; // it was the challenger
-        Words.Membership memory membership = s.loadMembership();
-        if (membership.seats != Ledger.ALL_SEATS) return _takeFreeSeat(s, msg.sender);
+        if (s.accounts[msg.sender].get(Account.SEAT) != 0) return; // it was the challenger
+        uint256 membership = s.membership;
+        if (membership.get(Membership.SEATS) != Ledger.ALL_SEATS)
+            return _takeFreeSeat(s, msg.sender);
 
         (, uint256 needed) = _cheapestSeat(s);
-        uint256 rival = s.loadAccount(address(uint160(membership.challenger))).stake;
-        if (membership.challenger != 0 && rival >= needed) needed = rival + 1;
-        if (account.stake < needed) revert IFederation.SeatTooCheap(account.stake, needed);
-        membership.challenger = uint160(msg.sender);
-        s.store(membership);
+        uint256 rival = s.accounts[address(uint160(membership.get(Membership.CHALLENGER)))].get(
+            Account.STAKE
+        );
+        if (membership.get(Membership.CHALLENGER) != 0 && rival >= needed) needed = rival + 1;
+        if (account.get(Account.STAKE) < needed)
+            revert IFederation.SeatTooCheap(account.get(Account.STAKE), needed);
+        s.membership = membership.set(Membership.CHALLENGER, uint160(msg.sender));
         if (isBetween) _clearSeats(s);
     }
 
     function _takeFreeSeat(Ledger.State storage s, address validator) private {
-        Words.Membership memory membership = s.loadMembership();
-        uint256 seat = LibBit.ffs(~membership.seats);
-        membership.seats |= 1 << seat;
-        s.store(membership);
+        uint256 membership = s.membership;
+        uint256 seats = membership.get(Membership.SEATS);
+        uint256 seat = LibBit.ffs(~seats);
+        s.membership = membership.set(Membership.SEATS, seats | (1 << seat));
         s.seats[seat] = validator;
         _setSeat(s, validator, seat + 1);
         emit IFederation.SeatTaken(validator, uint8(seat));
     }
 
     function _leaveSeat(Ledger.State storage s, uint256 seat) private {
-        Words.Membership memory membership = s.loadMembership();
-        membership.seats &= ~(1 << seat);
-        s.store(membership);
+        uint256 membership = s.membership;
+        s.membership = membership.set(
+            Membership.SEATS,
+            membership.get(Membership.SEATS) & ~(1 << seat)
+        );
         _setSeat(s, s.seats[seat], 0);
         emit IFederation.SeatLeft(s.seats[seat], uint8(seat));
     }
 
     function _setSeat(Ledger.State storage s, address validator, uint256 seat) private {
-        Words.Account memory account = s.loadAccount(validator);
-        account.seat = seat;
-        s.store(validator, account);
-        Words.Duty memory duty = s.loadDuty(validator);
-        duty.seat = seat;
-        s.store(validator, duty);
+        s.accounts[validator] = s.accounts[validator].set(Account.SEAT, seat);
+        s.duties[validator] = s.duties[validator].set(Duty.SEAT, seat);
     }
 
     /// @dev Between windows: the seats of those who leave are freed, and the challenger gets its seat, if it still can
     /// have it.
     function _clearSeats(Ledger.State storage s) private {
-        Words.Membership memory membership = s.loadMembership();
-        for (uint256 left = membership.seats; left != 0; left &= left - 1) {
-            uint256 seat = LibBit.ffs(left);
-            if (s.loadAccount(s.seats[seat]).exitAt != 0) _leaveSeat(s, seat);
+        uint256 membership = s.membership;
+        uint256 seats = membership.get(Membership.SEATS);
+        for (uint256 seat = 0; seats >> seat != 0; ++seat) {
+            if (!Ledger.isIn(seats, seat)) continue;
+            if (s.accounts[s.seats[seat]].get(Account.EXIT_AT) != 0) _leaveSeat(s, seat);
         }
-        if (membership.challenger == 0) return;
-        address challenger = address(uint160(membership.challenger));
-        membership = s.loadMembership();
-        membership.challenger = 0;
-        s.store(membership);
-        Words.Account memory account = s.loadAccount(challenger);
-        if (account.roles & Ledger.VALIDATOR == 0 || account.exitAt != 0 || account.seat != 0)
-            return;
-        if (membership.seats == Ledger.ALL_SEATS) {
+        if (membership.get(Membership.CHALLENGER) == 0) return;
+        address challenger = address(uint160(membership.get(Membership.CHALLENGER)));
+        s.membership = membership = s.membership.set(Membership.CHALLENGER, 0);
+        uint256 account = s.accounts[challenger];
+        bool isStaying =
+            account.get(Account.EXIT_AT) == 0 && account.get(Account.ROLES) & Ledger.VALIDATOR != 0;
+        if (!isStaying || account.get(Account.SEAT) != 0) return;
+        if (membership.get(Membership.SEATS) == Ledger.ALL_SEATS) {
             (uint256 seat, uint256 needed) = _cheapestSeat(s);
-            if (account.stake < needed) return;
+            if (account.get(Account.STAKE) < needed) return;
             _leaveSeat(s, seat);
         }
         _takeFreeSeat(s, challenger);
@@ -258,18 +273,18 @@ library Judging {
     ) private view returns (uint256 cheapest, uint256 needed) {
         uint256 lowest = type(uint256).max;
         for (uint256 seat = 0; seat < Ledger.MAX_SEATS; ++seat) {
-            uint256 stake = s.loadAccount(s.seats[seat]).stake;
+            uint256 stake = s.accounts[s.seats[seat]].get(Account.STAKE);
             if (stake < lowest) (cheapest, lowest) = (seat, stake);
         }
         needed = lowest + lowest / 10;
     }
 
-    function _canJudge(Words.Account memory account, uint256 minStake) private view returns (bool) {
+    function _canJudge(uint256 account, uint256 minStake) private view returns (bool) {
         return
-            account.exitAt == 0 &&
-            account.missed < Ledger.ASLEEP &&
-            account.stake >= minStake &&
-            block.timestamp > account.jailedUntil;
+            account.get(Account.EXIT_AT) == 0 &&
+            account.get(Account.MISSED) < Account.ASLEEP &&
+            account.get(Account.STAKE) >= minStake &&
+            block.timestamp > account.get(Account.JAILED_UNTIL);
     }
 
     // ------------------------------------------------------------------------------------------------ its turn
@@ -280,74 +295,69 @@ library Judging {
     }
 
     function _beginTurns(Ledger.State storage s, Rules memory rules) private {
-        Words.Now memory now_ = s.loadNow();
-        Words.Round memory round;
-        if (now_.judgingWindow < now_.openWindow) {
+        uint256 now_ = s.now_;
+        uint256 window = now_.get(Now.JUDGING);
+        uint256 open = now_.get(Now.OPEN);
+        uint256 round;
+        if (window < open) {
             _clearSeats(s);
             (uint256 active, address[] memory validators, uint256[] memory weights) = _takeWeights(
                 s,
                 rules
             );
-            do {
-                Words.Header memory header = s.loadHeader(now_.judgingWindow);
-                if (header.isVoid == 0) {
+            for (; window < open; ++window) {
+                uint256 header = s.headers[window % Ledger.RING];
+                if (header.get(Header.VOID) == 0) {
                     if (validators.length >= rules.minValidators) {
-                        _beginTurn(s, rules, round, now_, header);
-                        round.owing = active;
+                        uint256 version = now_.get(Now.VERSION);
+                        round = _newRound(rules, header, window, s.models[version], active);
+                        uint64 tag = uint64(round.get(Round.TAG));
                         emit IFederation.TurnBegan(
-                            round.window,
-                            now_.version,
-                            uint64(round.tag),
+                            window,
+                            version,
+                            tag,
                             uint32(active),
                             validators,
                             weights
                         );
                         break;
                     }
-                    emit IFederation.WindowVoided(
-                        now_.judgingWindow,
-                        IFederation.VoidReason.TooFewValidators
-                    );
+                    emit IFederation.WindowVoided(window, IFederation.VoidReason.TooFewValidators);
                 }
-                _endWindow(now_, Ledger.UNTALLIED);
-            } while (now_.judgingWindow < now_.openWindow);
+                now_ = _end(now_, window, Ledger.UNTALLIED);
+            }
         }
-        // The slot is written again at the next turn: it stays warm.
-        if (round.stage == Ledger.IDLE) round.window = now_.judgingWindow - 1;
-        s.store(round);
-        s.store(now_);
+        // An idle round keeps its last window, for a slot that is never zero costs less to write again.
+        if (round == 0) round = window - 1;
+        s.round = round;
+        s.now_ = now_.set(Now.JUDGING, window);
     }
 
-    function _beginTurn(
-        Ledger.State storage s,
+    function _newRound(
         Rules memory rules,
-        Words.Round memory round,
-        Words.Now memory now_,
-        Words.Header memory header
-    ) private view {
-        round.window = now_.judgingWindow;
-        round.tag = uint64(
-            uint256(
-                keccak256(
-                    abi.encode(
-                        block.chainid,
-                        address(this),
-                        round.window,
-                        header.runningHash,
-                        s.models[now_.version]
-                    )
-                )
-            )
-        );
-        round.updates = header.updates;
+        uint256 header,
+        uint256 window,
+        bytes32 model,
+        uint256 active
+    ) private view returns (uint256 round) {
+        uint256 hash = header.get(Header.HASH);
+        bytes32 tag = keccak256(abi.encode(block.chainid, address(this), window, hash, model));
         bool isDirect = rules.commitPeriod == 0;
-        round.stage = isDirect ? Ledger.REVEAL : Ledger.COMMIT;
-        round.deadline = block.timestamp + (isDirect ? rules.revealPeriod : rules.commitPeriod);
+        round = round.set(Round.WINDOW, window).set(Round.TAG, uint64(uint256(tag))).set(
+            Round.OWING,
+            active
+        );
+        round = round.set(Round.UPDATES, header.get(Header.UPDATES));
+        round = round.set(Round.STAGE, isDirect ? Round.REVEAL : Round.COMMIT);
+        round = round.set(
+            Round.DEADLINE,
+            block.timestamp + (isDirect ? rules.revealPeriod : rules.commitPeriod)
+        );
     }
 
-    function _endWindow(Words.Now memory now_, uint256 outcome) private pure {
-        now_.outcomes = Words.withLane(now_.outcomes, now_.judgingWindow % Ledger.RING, 2, outcome);
-        ++now_.judgingWindow;
+    function _end(uint256 now_, uint256 window, uint256 outcome) private pure returns (uint256) {
+        uint256 outcomes = now_.get(Now.OUTCOMES).withLane(window % Ledger.RING, 2, outcome);
+        return now_.set(Now.OUTCOMES, outcomes);
     }
 
     /// @dev The active set. Weights are shifted so that the largest fits its lane of 32 bits.
@@ -355,35 +365,39 @@ library Judging {
         Ledger.State storage s,
         Rules memory rules
     ) private returns (uint256 active, address[] memory, uint256[] memory) {
-        uint256[] memory validators = new uint256[](Ledger.MAX_SEATS);
-        uint256[] memory weights = new uint256[](Ledger.MAX_SEATS);
+        uint256 seats = s.membership.get(Membership.SEATS);
+        uint256[] memory validators = new uint256[](LibBit.popCount(seats));
+        uint256[] memory weights = new uint256[](validators.length);
         uint256 count;
         uint256 largest;
-        for (uint256 left = s.loadMembership().seats; left != 0; left &= left - 1) {
-            uint256 seat = LibBit.ffs(left);
-            address validator = s.seats[seat];
-            Words.Account memory account = s.loadAccount(validator);
-            if (!_canJudge(account, rules.minStake)) continue;
-            active |= 1 << seat;
-            uint256 weight = account.stake * (Ledger.PPM + account.reputation);
-            if (weight > largest) largest = weight;
-            validators[count] = uint160(validator);
-            weights[count++] = weight;
+        unchecked {
+            // Safe: count is at most how many seats there are; a stake of 96 bits times 2e6 is below 2^117.
+            for (uint256 seat = 0; seats >> seat != 0; ++seat) {
+                if (!Ledger.isIn(seats, seat)) continue;
+                address validator = s.seats[seat];
+                uint256 account = s.accounts[validator];
+                if (!_canJudge(account, rules.minStake)) continue;
+                active |= 1 << seat;
+                uint256 weight =
+                    account.get(Account.STAKE) * (Ledger.PPM + account.get(Account.REPUTATION));
+                if (weight > largest) largest = weight;
+                validators.set(count, uint160(validator));
+                weights.set(count++, weight);
+            }
+            validators.truncate(count);
+            weights.truncate(count);
+            uint256 shift = largest >> 32 == 0 ? 0 : LibBit.fls(largest) - 31; // at least 32 before
+            uint256[4] memory words;
+            count = 0;
+            for (uint256 seat = 0; active >> seat != 0; ++seat) {
+                if (!Ledger.isIn(active, seat)) continue;
+                uint256 weight = weights.get(count) >> shift;
+                if (weight == 0) weight = 1;
+                weights.set(count++, weight);
+                words[seat / 8] |= weight << (32 * (seat % 8));
+            }
+            for (uint256 k = 0; k < 4; ++k) if (words[k] != 0) s.weights[k] = words[k];
         }
-        validators.truncate(count);
-        weights.truncate(count);
-        uint256 shift = largest >> 32 == 0 ? 0 : LibBit.fls(largest) - 31;
-        uint256 rest = active;
-        uint256[4] memory words;
-        for (uint256 k = 0; k < count; ++k) {
-            uint256 weight = weights[k] >> shift;
-            if (weight == 0) weight = 1;
-            weights[k] = weight;
-            uint256 seat = LibBit.ffs(rest);
-            rest &= rest - 1;
-            words[seat / 8] |= weight << (32 * (seat % 8));
-        }
-        for (uint256 k = 0; k < 4; ++k) if (words[k] != 0) s.weights[k] = words[k];
         return (active, validators.asAddressArray(), weights);
     }
 
@@ -395,26 +409,28 @@ library Judging {
         Rules memory rules,
         address[] calldata authors
     ) external {
-        Words.Round memory round = s.loadRound();
+        uint256 round = s.round;
         Tally.Input memory input;
-        uint256 revealed = Ledger.revealedOf(round);
-        input.activeWeight = s.weigh(Ledger.activeOf(round));
+        uint256 revealed = Round.revealed(round);
+        input.activeWeight = s.weigh(Round.active(round));
         uint256 weight = s.weigh(revealed);
         if (3 * weight < 2 * input.activeWeight)
             revert IFederation.TooFewReveals(weight, input.activeWeight);
-        if (authors.length != round.updates)
+        if (authors.length != round.get(Round.UPDATES)) {
             revert IFederation.InvalidAuthors(authors.length, address(0));
+        }
 
         input.rejectBelow = rules.rejectBelow;
         input.trustSamples = rules.trustSamples;
         _readReveals(s, input, revealed);
         uint256[] memory ids = _readAuthors(s, input, round, authors);
-        Tally.Output memory output = Tally.tally(input);
+        Tally.Output memory output = Tally.compute(input);
 
-        bool isBarren = _storeResults(s, round.window, output, ids);
+        uint256 window = round.get(Round.WINDOW);
+        bool isBarren = _storeResults(s, window, output, ids);
         _storeAgreements(s, output, revealed);
         emit IFederation.WindowTallied(
-            round.window,
+            window,
             uint8(output.keep),
             output.consensus,
             output.verdicts,
@@ -422,12 +438,13 @@ library Judging {
             output.agreement,
             uint32(output.overruled)
         );
-        round.stage = Ledger.ATTEST;
-        round.deadline = block.timestamp + rules.attestPeriod;
-        if (!isBarren) return s.store(round);
+        round = round.set(Round.STAGE, Round.ATTEST);
+        round = round.set(Round.DEADLINE, block.timestamp + rules.attestPeriod);
+        s.round = round;
+        if (!isBarren) return;
         Settlement memory settlement;
         settlement.isTallied = true;
-        emit IFederation.WindowVoided(round.window, IFederation.VoidReason.Barren);
+        emit IFederation.WindowVoided(window, IFederation.VoidReason.Barren);
         _settle(s, rules, round, settlement);
     }
 
@@ -437,54 +454,62 @@ library Judging {
         uint256 revealed
     ) private view {
         uint256 m = LibBit.popCount(revealed);
-        input.scores = new uint256[](m);
-        input.weights = new uint256[](m);
-        input.keeps = new uint256[](m);
-        input.seats = new uint256[](m);
-        for (uint256 v = 0; v < m; ++v) {
-            uint256 seat = LibBit.ffs(revealed);
-            revealed &= revealed - 1;
-            (bytes32 row, uint256 keep) = Scores.unpack(s.commitments[seat]);
-            input.scores[v] = uint256(row);
-            input.keeps[v] = keep;
-            input.weights[v] = s.weightOf(seat);
-            input.seats[v] = seat;
+        input.scores = DynamicArrayLib.malloc(m);
+        input.weights = DynamicArrayLib.malloc(m);
+        input.keeps = DynamicArrayLib.malloc(m);
+        input.seats = DynamicArrayLib.malloc(m);
+        unchecked {
+            // Safe: v counts the m seats that revealed.
+            uint256 v;
+            for (uint256 seat = 0; revealed >> seat != 0; ++seat) {
+                if (!Ledger.isIn(revealed, seat)) continue;
+                (bytes32 row, uint256 keep) = Scores.unpack(s.commitments[seat]);
+                input.scores.set(v, uint256(row));
+                input.keeps.set(v, keep);
+                input.weights.set(v, s.weightOf(seat));
+                input.seats.set(v++, seat);
+            }
         }
     }
 
     function _readAuthors(
         Ledger.State storage s,
         Tally.Input memory input,
-        Words.Round memory round,
+        uint256 round,
         address[] calldata authors
     ) private view returns (uint256[] memory ids) {
         uint256 n = authors.length;
-        uint256 version = s.loadNow().version;
-        uint256 active = Ledger.activeOf(round);
-        ids = new uint256[](n);
-        input.authorSeat = new uint256[](n);
-        input.authorWeight = new uint256[](n);
-        input.reputations = new uint256[](n);
-        input.samples = new uint256[](n);
-        input.staleness = new uint256[](n);
-        for (uint256 i = 0; i < n; ++i) {
-            Words.Duty memory duty = s.loadDuty(authors[i]);
-            if (duty.window != round.window && duty.olderBack != 0) {
-                duty.window -= duty.olderBack;
-                duty.base -= duty.olderBaseBack;
-                duty.index = duty.olderIndex;
-                duty.samples = duty.olderSamples;
-            }
-            if (duty.window != round.window || duty.index != i)
-                revert IFederation.InvalidAuthors(i, authors[i]);
-            ids[i] = duty.id;
-            input.samples[i] = duty.samples;
-            input.staleness[i] = version - duty.base;
-            input.reputations[i] = s.loadMerit(duty.id).reputation;
-            input.authorSeat[i] = 255;
-            if (duty.seat != 0 && Ledger.isIn(active, duty.seat - 1)) {
-                input.authorSeat[i] = duty.seat - 1;
-                input.authorWeight[i] = s.weightOf(duty.seat - 1);
+        uint256 window = round.get(Round.WINDOW);
+        uint256 version = s.now_.get(Now.VERSION);
+        uint256 active = Round.active(round);
+        ids = DynamicArrayLib.malloc(n);
+        input.authorSeat = DynamicArrayLib.malloc(n);
+        input.authorWeight = DynamicArrayLib.malloc(n);
+        input.reputations = DynamicArrayLib.malloc(n);
+        input.samples = DynamicArrayLib.malloc(n);
+        input.staleness = DynamicArrayLib.malloc(n);
+        unchecked {
+            // Safe: i < n, the length of all arrays; a base is at most the version of its submission, which has not
+            // fallen since; the older update counts back from the newer one.
+            for (uint256 i = 0; i < n; ++i) {
+                uint256 duty = s.duties[authors[i]];
+                (uint256 index, uint256 samples) = (duty.get(Duty.INDEX), duty.get(Duty.SAMPLES));
+                (uint256 last, uint256 base) = (duty.get(Duty.WINDOW), duty.get(Duty.BASE));
+                if (last != window && duty.get(Duty.OLDER_BACK) != 0) {
+                    last -= duty.get(Duty.OLDER_BACK);
+                    base -= duty.get(Duty.OLDER_BASE_BACK);
+                    (index, samples) = (duty.get(Duty.OLDER_INDEX), duty.get(Duty.OLDER_SAMPLES));
+                }
+                if (last != window || index != i) revert IFederation.InvalidAuthors(i, authors[i]);
+                uint256 id = duty.get(Duty.ID);
+                ids.set(i, id);
+                input.samples.set(i, samples);
+                input.staleness.set(i, version - base);
+                input.reputations.set(i, s.meritOf(id).get(Merit.REPUTATION));
+                uint256 seat = duty.get(Duty.SEAT);
+                bool isActive = seat != 0 && Ledger.isIn(active, seat - 1);
+                input.authorSeat.set(i, isActive ? seat - 1 : 255);
+                input.authorWeight.set(i, isActive ? s.weightOf(seat - 1) : 0);
             }
         }
     }
@@ -495,17 +520,24 @@ library Judging {
         Tally.Output memory output,
         uint256[] memory ids
     ) private returns (bool isBarren) {
+        uint256 n = ids.length;
         uint256 word;
         isBarren = true;
-        for (uint256 i = 0; i < ids.length; ++i) {
-            uint256 verdict = output.verdicts[i];
-            if (verdict >= Tally.ACCEPTED) isBarren = false;
-            uint256 result =
-                ids[i] | (output.shares[i] << 24) | (verdict << 48) | (output.keep << 56);
-            word |= result << (64 * (i % 4));
-            if (i % 4 != 3 && i + 1 != ids.length) continue;
-            s.results[Ledger.placeOf(window, i) / 4] = word;
-            word = 0;
+        unchecked {
+            // Safe: i < n, the length of all arrays.
+            for (uint256 i = 0; i < n; ++i) {
+                uint256 verdict = output.verdicts.get(i);
+                if (verdict >= Tally.ACCEPTED) isBarren = false;
+                uint256 result =
+                    ids.get(i) |
+                        (output.shares.get(i) << 24) |
+                        (verdict << 48) |
+                        (output.keep << 56);
+                word |= result << (64 * (i % 4));
+                if (i % 4 != 3 && i + 1 != n) continue;
+                s.results[Ledger.placeOf(window, i) / 4] = word;
+                word = 0;
+            }
         }
     }
 
@@ -515,15 +547,16 @@ library Judging {
         uint256 revealed
     ) private {
         uint256[4] memory words;
-        for (uint256 v = 0; v < output.agreement.length; ++v) {
-            uint256 seat = LibBit.ffs(revealed);
-            revealed &= revealed - 1;
-            uint256 stored = NO_AGREEMENT;
-            if (output.agreement[v] == Tally.NO_AGREEMENT)
-                output.agreement[v] = type(int32).min; // for the event
-            else stored = uint256(output.agreement[v] + BIAS);
+        uint256 v;
+        for (uint256 seat = 0; revealed >> seat != 0; ++seat) {
+            if (!Ledger.isIn(revealed, seat)) continue;
+            int256 agreement = output.agreement[v];
+            uint256 stored =
+                agreement == Tally.NO_AGREEMENT ? NO_AGREEMENT : uint256(agreement + BIAS);
+            if (agreement == Tally.NO_AGREEMENT) output.agreement[v] = type(int32).min; // for the event
             if (Ledger.isIn(output.overruled, seat)) stored = OVERRULED;
             words[seat / 8] |= stored << (32 * (seat % 8));
+            ++v;
         }
         for (uint256 k = 0; k < 4; ++k) if (words[k] != 0) s.agreements[k] = words[k];
     }
@@ -532,24 +565,27 @@ library Judging {
 
     /// @notice The attestation phase is over.
     function settle(Ledger.State storage s, Rules memory rules) external {
-        Words.Round memory round = s.loadRound();
+        uint256 round = s.round;
         Settlement memory settlement;
         settlement.isTallied = true;
-        settlement.isFinal = round.stage == Ledger.FINAL_STAGE;
-        settlement.attestersDue = Ledger.activeOf(round);
+        settlement.isFinal = round.get(Round.STAGE) == Round.FINAL;
+        settlement.attestersDue = Round.active(round);
         uint256 total = s.weigh(settlement.attestersDue);
-        for (uint256 candidate = 0; candidate < round.candidates; ++candidate) {
+        for (uint256 candidate = 0; candidate < round.get(Round.CANDIDATES); ++candidate) {
             uint256 voters = s.votersOf(round, candidate);
-            if (2 * s.weigh(voters) > total) settlement.attestersWrong = round.attested & ~voters;
+            if (2 * s.weigh(voters) > total)
+                settlement.attestersWrong = round.get(Round.ATTESTED) & ~voters;
         }
         if (settlement.isFinal) {
-            Words.Till memory till = s.loadTill();
-            uint256 elapsed = s.loadHeader(round.window).sealedAt - till.lastFinalSealedAt;
-            uint256 most = till.pool / 100;
-            settlement.reward =
-                rules.rewardRate * elapsed < most ? rules.rewardRate * elapsed : most;
+            uint256 till = s.till;
+            uint256 sealedAt = s.headers[round.get(Round.WINDOW) % Ledger.RING].get(
+                Header.SEALED_AT
+            );
+            uint256 earned = rules.rewardRate * (sealedAt - till.get(Till.LAST_FINAL_SEALED_AT));
+            uint256 most = till.get(Till.POOL) / 100;
+            settlement.reward = earned < most ? earned : most;
         } else {
-            emit IFederation.WindowVoided(round.window, IFederation.VoidReason.NoQuorum);
+            emit IFederation.WindowVoided(round.get(Round.WINDOW), IFederation.VoidReason.NoQuorum);
         }
         _settle(s, rules, round, settlement);
     }
@@ -560,229 +596,293 @@ library Judging {
         Rules memory rules,
         IFederation.VoidReason reason
     ) external {
-        Words.Round memory round = s.loadRound();
+        uint256 round = s.round;
         Settlement memory settlement;
-        settlement.isFinal = round.stage == Ledger.FINAL_STAGE;
-        if (!settlement.isFinal) emit IFederation.WindowVoided(round.window, reason);
+        settlement.isFinal = round.get(Round.STAGE) == Round.FINAL;
+        if (!settlement.isFinal) emit IFederation.WindowVoided(round.get(Round.WINDOW), reason);
         _settle(s, rules, round, settlement);
     }
 
     function _settle(
         Ledger.State storage s,
         Rules memory rules,
-        Words.Round memory round,
+        uint256 round,
         Settlement memory settlement
     ) private {
+        uint256 window = round.get(Round.WINDOW);
         _settleValidators(s, rules, round, settlement);
         if (settlement.isTallied) _settleTrainers(s, rules, round, settlement);
+        uint256 outcome = round.get(Round.STAGE) < Round.ATTEST ? Ledger.UNTALLIED : Ledger.TALLIED;
         if (settlement.isFinal) {
-            Words.Till memory till = s.loadTill();
+            outcome = Ledger.FINAL;
+            uint256 till = s.till;
             uint256 credited = settlement.credited * rules.creditUnit;
-            till.pool -= credited;
-            till.credits += credited;
-            till.lastFinalSealedAt = s.loadHeader(round.window).sealedAt;
-            s.store(till);
+            till = till.set(Till.POOL, till.get(Till.POOL) - credited);
+            till = till.set(Till.CREDITS, till.get(Till.CREDITS) + credited);
+            uint256 sealedAt = s.headers[window % Ledger.RING].get(Header.SEALED_AT);
+            s.till = till.set(Till.LAST_FINAL_SEALED_AT, sealedAt);
         }
         emit IFederation.WindowSettled(
-            round.window,
+            window,
             settlement.isFinal,
             settlement.trainers,
             settlement.trainerReputations,
             settlement.validators,
             settlement.validatorReputations
         );
-        Words.Now memory now_ = s.loadNow();
-        uint256 outcome = round.stage < Ledger.ATTEST ? Ledger.UNTALLIED : Ledger.TALLIED;
-        _endWindow(now_, settlement.isFinal ? Ledger.FINAL : outcome);
-        s.store(now_);
+        s.now_ = _end(s.now_, window, outcome).set(Now.JUDGING, window + 1);
         _beginTurns(s, rules);
     }
 
     function _settleValidators(
         Ledger.State storage s,
         Rules memory rules,
-        Words.Round memory round,
+        uint256 round,
         Settlement memory settlement
     ) private {
-        uint256 active = Ledger.activeOf(round);
+        uint256 active = Round.active(round);
+        settlement.missed =
+            round.get(Round.OWING) |
+            (settlement.attestersDue & ~round.get(Round.ATTESTED)) |
+            settlement.attestersWrong;
+        settlement.slashed = round.get(Round.OWING) & round.get(Round.COMMITTED);
+        if (settlement.isFinal) settlement.slashed |= settlement.attestersWrong;
+        settlement.totalWeight = s.weigh(active);
         uint256 n = LibBit.popCount(active);
         settlement.validators = new uint256[](n);
         settlement.validatorReputations = new uint256[](n);
-        uint256 missed =
-            round.owing | (settlement.attestersDue & ~round.attested) | settlement.attestersWrong;
-        uint256 total = s.weigh(active);
-        settlement.slashed = round.owing & round.committed;
-        if (settlement.isFinal) settlement.slashed |= settlement.attestersWrong;
-        uint256 suspects;
-        for (uint256 k = 0; k < n; ++k) {
-            uint256 seat = LibBit.ffs(active);
-            active &= active - 1;
-            address validator = s.seats[seat];
-            Words.Account memory account = s.loadAccount(validator);
-            uint256 stored =
-                settlement.isTallied
-                    ? Words.lane(s.agreements[seat / 8], seat % 8, 32)
-                    : NO_AGREEMENT;
-            if (Ledger.isIn(missed, seat) || stored == OVERRULED) {
-                account.reputation = Reputation.afterMissed(account.reputation);
-                if (++account.missed == Ledger.ASLEEP)
-                    emit IFederation.FellAsleep(validator, round.window);
-            } else {
-                account.missed = 0;
-                uint256 part = Ledger.PPM / 2;
-                if (stored != NO_AGREEMENT) {
-                    int256 agreement = int256(stored) - BIAS;
-                    account.reputation = Reputation.afterAgreement(account.reputation, agreement);
-                    part = agreement < 0 ? 0 : uint256(agreement);
+        bool isAnyLow;
+        unchecked {
+            // Safe: k counts the n active seats.
+            uint256 k;
+            for (uint256 seat = 0; active >> seat != 0; ++seat) {
+                if (!Ledger.isIn(active, seat)) continue;
+                address validator = s.seats[seat];
+                uint256 account = s.accounts[validator];
+                uint256 reward;
+                (account, reward) = _settleValidator(s, rules, round, settlement, seat, account);
+                if (Ledger.isIn(settlement.slashed, seat)) {
+                    IFederation.Fault fault =
+                        Ledger.isIn(round.get(Round.OWING), seat)
+                            ? IFederation.Fault.CommittedNotRevealed
+                            : IFederation.Fault.WrongAttestation;
+                    account = _slash(s, rules, validator, account, round.get(Round.WINDOW), fault);
                 }
-                uint256 reward =
-                    (settlement.reward * VALIDATORS_PERCENT * s.weightOf(seat) * part) /
-                        (100 * Ledger.PPM * total);
-                settlement.validators[k] = _credit(s, rules, settlement, account.id, reward);
+                s.accounts[validator] = account;
+                uint256 reputation = account.get(Account.REPUTATION);
+                if (reputation < Reputation.JAIL) isAnyLow = true;
+                settlement.validatorReputations.set(k, reputation);
+                settlement.validators.set(k++, reward);
             }
-            if (account.reputation < Reputation.JAIL) suspects |= 1 << seat;
-            settlement.validatorReputations[k] = account.reputation;
-            if (Ledger.isIn(settlement.slashed, seat)) {
-                IFederation.Fault fault =
-                    Ledger.isIn(round.owing, seat)
-                        ? IFederation.Fault.CommittedNotRevealed
-                        : IFederation.Fault.WrongAttestation;
-                _slash(s, rules, validator, account, round.window, fault);
-            }
-            s.store(validator, account);
         }
-        if (suspects != 0) _jailValidators(s, rules, Ledger.activeOf(round), suspects, settlement);
+        if (isAnyLow) _jailValidators(s, rules, active, settlement);
     }
 
-    /// @dev As far as enough validators remain.
+    /// @return The account, to be stored.
+    /// @return Its reward.
+    function _settleValidator(
+        Ledger.State storage s,
+        Rules memory rules,
+        uint256 round,
+        Settlement memory settlement,
+        uint256 seat,
+        uint256 account
+    ) private returns (uint256, uint256) {
+        uint256 reputation = account.get(Account.REPUTATION);
+        uint256 stored = NO_AGREEMENT;
+        if (settlement.isTallied) stored = s.agreements[seat / 8].lane(seat % 8, 32);
+        if (Ledger.isIn(settlement.missed, seat) || stored == OVERRULED) {
+            uint256 missed = account.get(Account.MISSED) + 1;
+            if (missed == Account.ASLEEP)
+                emit IFederation.FellAsleep(s.seats[seat], round.get(Round.WINDOW));
+            account = account.set(Account.MISSED, missed);
+            return (account.set(Account.REPUTATION, Reputation.afterMissed(reputation)), 0);
+        }
+        account = account.set(Account.MISSED, 0);
+        uint256 part = Ledger.PPM / 2;
+        if (stored != NO_AGREEMENT) {
+            int256 agreement = int256(stored) - BIAS;
+            account = account.set(
+                Account.REPUTATION,
+                Reputation.afterAgreement(reputation, agreement)
+            );
+            part = agreement < 0 ? 0 : uint256(agreement);
+        }
+        if (settlement.reward == 0) return (account, 0);
+        uint256 reward =
+            (settlement.reward * VALIDATORS_PERCENT * s.weightOf(seat) * part) /
+                (100 * Ledger.PPM * settlement.totalWeight);
+        uint256 id = account.get(Account.ID);
+        uint256 merit = s.meritOf(id);
+        (merit, reward) = _credit(rules, settlement, merit, reward);
+        if (reward != 0) s.setMerit(id, merit);
+        return (account, reward);
+    }
+
+    /// @dev Those whose reputation is too low, as far as enough validators remain.
     function _jailValidators(
         Ledger.State storage s,
         Rules memory rules,
         uint256 active,
-        uint256 suspects,
         Settlement memory settlement
     ) private {
+        uint256 seats = s.membership.get(Membership.SEATS);
         uint256 able;
-        for (uint256 left = s.loadMembership().seats; left != 0; left &= left - 1) {
-            uint256 seat = LibBit.ffs(left);
-            if (_canJudge(s.loadAccount(s.seats[seat]), rules.minStake)) able |= 1 << seat;
+        for (uint256 seat = 0; seats >> seat != 0; ++seat) {
+            if (!Ledger.isIn(seats, seat)) continue;
+            if (_canJudge(s.accounts[s.seats[seat]], rules.minStake)) able |= 1 << seat;
         }
-        for (uint256 k = 0; active != 0; ++k) {
-            uint256 seat = LibBit.ffs(active);
-            active &= active - 1;
+        uint256 k;
+        for (uint256 seat = 0; active >> seat != 0; ++seat) {
+            if (!Ledger.isIn(active, seat)) continue;
+            uint256 place = k++;
             uint256 others = able & ~(1 << seat);
-            if (!Ledger.isIn(suspects, seat) || LibBit.popCount(others) < rules.minValidators)
-                continue;
+            bool isEnough = LibBit.popCount(others) >= rules.minValidators;
+            if (settlement.validatorReputations[place] >= Reputation.JAIL || !isEnough) continue;
             able = others;
+            uint256 until = block.timestamp + rules.jailPeriod;
             address validator = s.seats[seat];
-            Words.Account memory account = s.loadAccount(validator);
-            account.missed = 0;
-            account.reputation = Reputation.START;
-            account.jailedUntil = block.timestamp + rules.jailPeriod;
-            s.store(validator, account);
-            settlement.validatorReputations[k] = account.reputation;
-            emit IFederation.Jailed(validator, uint8(Ledger.VALIDATOR), account.jailedUntil);
+            uint256 account = s.accounts[validator].set(Account.MISSED, 0).set(
+                Account.JAILED_UNTIL,
+                until
+            );
+            s.accounts[validator] = account.set(Account.REPUTATION, Reputation.START);
+            settlement.validatorReputations[place] = Reputation.START;
+            emit IFederation.Jailed(validator, uint8(Ledger.VALIDATOR), until);
         }
     }
 
     function _settleTrainers(
         Ledger.State storage s,
         Rules memory rules,
-        Words.Round memory round,
+        uint256 round,
         Settlement memory settlement
     ) private {
-        uint256 n = round.updates;
+        uint256 n = round.get(Round.UPDATES);
         settlement.trainers = new uint256[](n);
         settlement.trainerReputations = new uint256[](n);
-        for (uint256 i = 0; i < n; ++i) {
-            uint256 result = Words.lane(s.results[Ledger.placeOf(round.window, i) / 4], i % 4, 64);
-            uint256 id = uint24(result);
-            uint256 verdict = uint8(result >> 48);
-            if (verdict == Tally.PAID) {
-                uint256 reward =
-                    (settlement.reward * TRAINERS_PERCENT * uint24(result >> 24)) /
-                        (100 * Ledger.PPM);
-                settlement.trainers[i] = _credit(s, rules, settlement, id, reward);
+        unchecked {
+            // Safe: i < n, the length of both arrays.
+            uint256 word;
+            for (uint256 i = 0; i < n; ++i) {
+                if (i % 4 == 0) word = s.results[Ledger.placeOf(round.get(Round.WINDOW), i) / 4];
+                uint256 result = word.lane(i % 4, 64);
+                uint256 id = result.get(Result.ID);
+                (uint256 merit, uint256 reward) = _settleTrainer(
+                    s,
+                    rules,
+                    round,
+                    settlement,
+                    result
+                );
+                s.setMerit(id, merit);
+                settlement.trainers.set(i, reward);
+                settlement.trainerReputations.set(i, merit.get(Merit.REPUTATION));
             }
-            Words.Merit memory merit = s.loadMerit(id);
-            merit.history = uint8(merit.history << 1);
-            if (verdict == Tally.PAID) {
-                merit.reputation = Reputation.afterPaid(merit.reputation);
-            } else if (verdict != Tally.ACCEPTED) {
-                merit.reputation = Reputation.afterRejected(merit.reputation);
-                merit.history |= 1;
-                bool isMalformed = verdict == Tally.MALFORMED_VERDICT;
-                _punishTrainer(s, rules, round, settlement, merit, s.participants[id], isMalformed);
-            }
-            s.store(id, merit);
-            settlement.trainerReputations[i] = merit.reputation;
         }
+    }
+
+    /// @return merit To be stored.
+    /// @return reward What it earned.
+    function _settleTrainer(
+        Ledger.State storage s,
+        Rules memory rules,
+        uint256 round,
+        Settlement memory settlement,
+        uint256 result
+    ) private returns (uint256 merit, uint256 reward) {
+        uint256 verdict = result.get(Result.VERDICT);
+        uint256 id = result.get(Result.ID);
+        merit = s.meritOf(id);
+        uint256 reputation = merit.get(Merit.REPUTATION);
+        uint256 history = uint8(merit.get(Merit.HISTORY) << 1);
+        if (verdict == Tally.PAID) {
+            reputation = Reputation.afterPaid(reputation);
+            reward =
+                (settlement.reward * TRAINERS_PERCENT * result.get(Result.SHARE)) /
+                (100 * Ledger.PPM);
+            (merit, reward) = _credit(rules, settlement, merit, reward);
+        } else if (verdict != Tally.ACCEPTED) {
+            reputation = Reputation.afterRejected(reputation);
+            history |= 1;
+            bool isJailed =
+                reputation < Reputation.JAIL || LibBit.popCount(history) >= MANY_REJECTIONS;
+            bool isMalformed = verdict == Tally.MALFORMED_VERDICT;
+            if (isJailed) (reputation, history) = (Reputation.START, 0);
+            if (isJailed || isMalformed) {
+                _punishTrainer(
+                    s,
+                    rules,
+                    round,
+                    settlement,
+                    s.participants[id],
+                    isJailed,
+                    isMalformed
+                );
+            }
+        }
+        merit = merit.set(Merit.REPUTATION, reputation).set(Merit.HISTORY, history);
     }
 
     function _punishTrainer(
         Ledger.State storage s,
         Rules memory rules,
-        Words.Round memory round,
+        uint256 round,
         Settlement memory settlement,
-        Words.Merit memory merit,
         address trainer,
+        bool isJailed,
         bool isMalformed
     ) private {
-        Words.Duty memory duty = s.loadDuty(trainer);
-        if (
-            merit.reputation < Reputation.JAIL || LibBit.popCount(merit.history) >= MANY_REJECTIONS
-        ) {
-            merit.reputation = Reputation.START;
-            merit.history = 0;
-            duty.jailedUntil = block.timestamp + rules.jailPeriod;
-            s.store(trainer, duty);
-            emit IFederation.Jailed(trainer, uint8(Ledger.TRAINER), duty.jailedUntil);
+        uint256 duty = s.duties[trainer];
+        if (isJailed) {
+            uint256 until = block.timestamp + rules.jailPeriod;
+            s.duties[trainer] = duty.set(Duty.JAILED_UNTIL, until);
+            emit IFederation.Jailed(trainer, uint8(Ledger.TRAINER), until);
         }
         // One fault a window: who was slashed as a validator is not slashed again.
-        if (!isMalformed || (duty.seat != 0 && Ledger.isIn(settlement.slashed, duty.seat - 1)))
-            return;
-        Words.Account memory account = s.loadAccount(trainer);
-        _slash(s, rules, trainer, account, round.window, IFederation.Fault.MalformedUpdate);
-        s.store(trainer, account);
+        uint256 seat = duty.get(Duty.SEAT);
+        if (!isMalformed || (seat != 0 && Ledger.isIn(settlement.slashed, seat - 1))) return;
+        uint256 account = s.accounts[trainer];
+        IFederation.Fault fault = IFederation.Fault.MalformedUpdate;
+        s.accounts[trainer] = _slash(s, rules, trainer, account, round.get(Round.WINDOW), fault);
     }
 
-    /// @dev The caller stores the account.
+    /// @return The account, to be stored.
     function _slash(
         Ledger.State storage s,
         Rules memory rules,
         address who,
-        Words.Account memory account,
+        uint256 account,
         uint256 window,
         IFederation.Fault fault
-    ) private {
-        uint256 amount = rules.slash < account.stake ? rules.slash : account.stake;
-        if (amount == 0) return;
-        account.stake -= amount;
+    ) private returns (uint256) {
+        uint256 stake = account.get(Account.STAKE);
+        uint256 amount = rules.slash < stake ? rules.slash : stake;
+        if (amount == 0) return account;
+        stake -= amount;
         s.stakes -= amount;
         s.slashed += amount;
-        if (account.stake < rules.minStake) {
-            Words.Duty memory duty = s.loadDuty(who);
-            duty.flags |= Ledger.STAKE_SHORT;
-            s.store(who, duty);
+        if (stake < rules.minStake) {
+            uint256 duty = s.duties[who];
+            s.duties[who] = duty.set(Duty.FLAGS, duty.get(Duty.FLAGS) | Duty.STAKE_SHORT);
         }
         emit IFederation.Slashed(who, window, fault, amount);
+        return account.set(Account.STAKE, stake);
     }
 
     /// @dev Rounds down to whole units, up to what a lane holds; what is not credited stays in the pool.
+    /// @return The merit, to be stored.
+    /// @return The money credited.
     function _credit(
-        Ledger.State storage s,
         Rules memory rules,
         Settlement memory settlement,
-        uint256 id,
+        uint256 merit,
         uint256 amount
-    ) private returns (uint256) {
+    ) private pure returns (uint256, uint256) {
         uint256 units = amount / rules.creditUnit;
-        if (units == 0) return 0;
-        Words.Merit memory merit = s.loadMerit(id);
-        if (units > Ledger.MAX_CREDIT - merit.credit) units = Ledger.MAX_CREDIT - merit.credit;
-        merit.credit += units;
-        s.store(id, merit);
+        uint256 credit = merit.get(Merit.CREDIT);
+        if (units > Merit.MOST - credit) units = Merit.MOST - credit;
         settlement.credited += units;
-        return units * rules.creditUnit;
+        return (merit.set(Merit.CREDIT, credit + units), units * rules.creditUnit);
     }
 }

@@ -82,7 +82,12 @@ library Tally {
     }
 
     /// @notice The verdicts of a window.
-    function tally(Input calldata input) external pure returns (Output memory output) {
+    function tally(Input memory input) external pure returns (Output memory) {
+        return compute(input);
+    }
+
+    /// @notice The same as a part of the caller's own code: nothing is copied.
+    function compute(Input memory input) internal pure returns (Output memory output) {
         uint256 n = input.authorSeat.length;
         uint256 m = input.scores.length;
         _requireShape(input, m, n);
@@ -101,7 +106,7 @@ library Tally {
     }
 
     /// @dev What the unchecked access to arrays below rests on.
-    function _requireShape(Input calldata input, uint256 m, uint256 n) private pure {
+    function _requireShape(Input memory input, uint256 m, uint256 n) private pure {
         uint256 unequal =
             (input.weights.length ^ m) | (input.keeps.length ^ m) | (input.seats.length ^ m);
         unequal |= (input.authorWeight.length ^ n) | (input.reputations.length ^ n);
@@ -112,7 +117,7 @@ library Tally {
     /// @dev Prepares the desk, and takes the median of the keep votes.
     function _layOut(
         Desk memory desk,
-        Input calldata input,
+        Input memory input,
         uint256 m,
         uint256 n
     ) private pure returns (uint256) {
@@ -129,25 +134,25 @@ library Tally {
     /// @return indexOf Byte s: one plus the index of the validator in seat s.
     function _placeBallots(
         Desk memory desk,
-        Input calldata input,
+        Input memory input,
         uint256[] memory votes,
         uint256 m
     ) private pure returns (uint256 indexOf) {
         uint256[] memory rows = desk.rows = new uint256[](m);
         uint256[] memory ballots = desk.ballots = new uint256[](m);
-        (uint256[] calldata scores, uint256[] calldata weights) = (input.scores, input.weights);
-        (uint256[] calldata keeps, uint256[] calldata seats) = (input.keeps, input.seats);
+        (uint256[] memory scores, uint256[] memory weights) = (input.scores, input.weights);
+        (uint256[] memory keeps, uint256[] memory seats) = (input.keeps, input.seats);
         uint256 weight;
         // Safe: weights are at most 2^96 and at most 32; v < m.
         unchecked {
             for (uint256 v = 0; v < m; ++v) {
-                rows.set(v, _raised(_get(scores, v)));
-                uint256 w = _get(weights, v);
+                rows.set(v, _raised(scores.get(v)));
+                uint256 w = weights.get(v);
                 weight += w;
                 uint256 ballot = WeightedMedian.vote(0, v, w);
                 ballots.set(v, ballot);
-                WeightedMedian.insert(votes, v, WeightedMedian.withValue(ballot, _get(keeps, v)));
-                indexOf |= (v + 1) << (8 * _get(seats, v));
+                WeightedMedian.insert(votes, v, WeightedMedian.withValue(ballot, keeps.get(v)));
+                indexOf |= (v + 1) << (8 * seats.get(v));
             }
         }
         desk.weight = weight;
@@ -162,21 +167,21 @@ library Tally {
     }
 
     function _authors(
-        uint256[] calldata seats,
+        uint256[] memory seats,
         uint256 indexOf,
         uint256 n
     ) private pure returns (uint256 authors) {
         // Safe: i < n <= 16; a seat of 32 or more shifts everything out.
         unchecked {
             for (uint256 i = 0; i < n; ++i)
-                authors |= ((indexOf >> (8 * _get(seats, i))) & 0xff) << (8 * i);
+                authors |= ((indexOf >> (8 * seats.get(i))) & 0xff) << (8 * i);
         }
     }
 
     /// @dev Everything about one update that needs only its own column of scores: its consensus, who was
     /// overruled, and for each validator the consensus of the others.
     function _judge(
-        Input calldata input,
+        Input memory input,
         Output memory output,
         Desk memory desk,
         uint256 i
@@ -246,7 +251,7 @@ library Tally {
 
     /// @dev Whether enough of those who gave a code for an update call it malformed.
     function _malformed(
-        Input calldata input,
+        Input memory input,
         Desk memory desk,
         uint256 codes,
         uint256 i
@@ -268,7 +273,7 @@ library Tally {
 
     /// @dev From a bitmap over validators to one over their seats.
     function _seats(
-        uint256[] calldata seats,
+        uint256[] memory seats,
         uint256 validators
     ) private pure returns (uint256 bitmap) {
         for (uint256 v = 0; v < seats.length; ++v) {
@@ -316,7 +321,7 @@ library Tally {
     /// @dev Gives the accepted updates their shares.
     /// @param accepted Worst first, so that one indicator is sorted already.
     function _share(
-        Input calldata input,
+        Input memory input,
         Output memory output,
         uint256[] memory accepted
     ) private pure {
@@ -326,13 +331,13 @@ library Tally {
         if (input.trustSamples) indicators[2] = _of(accepted, input.samples);
 
         uint256[] memory shares = EntropyShares.shares(indicators);
-        uint256[] calldata staleness = input.staleness;
+        uint256[] memory staleness = input.staleness;
         // Safe: accepted indices are below n; a share is at most WAD, staleness below 2^16.
         unchecked {
             for (uint256 j = 0; j < accepted.length; ++j) {
                 uint256 i = accepted.get(j);
                 uint256 share = shares.get(j) * PPM;
-                uint256 stale = _get(staleness, i);
+                uint256 stale = staleness.get(i);
                 // The root of (1 + stale) WAD^2 is WAD times that of 1 + stale, and never above it by
                 // rounding: shares of stale updates are below what they are without it.
                 if (stale == 0) share /= WAD;
@@ -360,19 +365,12 @@ library Tally {
     /// @dev The values of the accepted.
     function _of(
         uint256[] memory accepted,
-        uint256[] calldata all
+        uint256[] memory all
     ) private pure returns (uint256[] memory values) {
         values = new uint256[](accepted.length);
         unchecked {
             // Safe: accepted indices are below n, the length of all.
-            for (uint256 j = 0; j < values.length; ++j) values.set(j, _get(all, accepted.get(j)));
-        }
-    }
-
-    /// @dev values[i], for i below its length.
-    function _get(uint256[] calldata values, uint256 i) private pure returns (uint256 value) {
-        assembly ("memory-safe") {
-            value := calldataload(add(values.offset, shl(5, i)))
+            for (uint256 j = 0; j < values.length; ++j) values.set(j, all.get(accepted.get(j)));
         }
     }
 }
