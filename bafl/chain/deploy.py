@@ -13,8 +13,6 @@ from bafl.chain.errors import RpcError
 from bafl.errors import ChainError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bafl.chain.connection import Connection
     from bafl.chain.sender import Sender
     from bafl.types import Genesis, Parameters
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 class Support:
     """Contracts that all federations of a chain share; addresses."""
 
-    tally: str
     judging: str
     lens: str
     registry: str
@@ -39,7 +36,7 @@ class Deployed:
 
 
 def deploy_support(sender: Sender, known: Support | None = None) -> Support:
-    """Deploy libraries, lens and registry, once a chain; those of `known` are checked and reused.
+    """Deploy library, lens and registry, once a chain; those of `known` are checked and reused.
 
     Raises ChainError where `known` names an address without code.
     """
@@ -50,10 +47,8 @@ def deploy_support(sender: Sender, known: Support | None = None) -> Support:
                     f"{name} {address}: no contract is there; deploy the supporting contracts again"
                 )
         return known
-    tally = _create(sender, "Tally")
     return Support(
-        tally=tally,
-        judging=_create(sender, "Judging", {"Tally": tally}),
+        judging=_create(sender, "Judging"),
         lens=_create(sender, "FederationLens"),
         registry=_create(sender, "FederationRegistry"),
     )
@@ -121,8 +116,8 @@ def find_creation_block(connection: Connection, address: str) -> int:
     return low
 
 
-def _create(sender: Sender, name: str, libraries: Mapping[str, str] | None = None) -> str:
-    receipt = sender.send(Creation(name, artifact(name).initcode(libraries or {})))
+def _create(sender: Sender, name: str) -> str:
+    receipt = sender.send(Creation(name, artifact(name).initcode({})))
     if receipt.contract is None or not sender.connection.code(receipt.contract):
         raise ChainError(f"{name}: the transaction created no contract")
     return receipt.contract

@@ -412,7 +412,7 @@ def test_pruned_state_costs_a_longer_log_and_nothing_else(life: Life) -> None:
 def test_what_is_no_federation_is_said_to_be_none(life: Life) -> None:
     with pytest.raises(ChainError, match=r"no contract at .* on chain 31337"):
         Federation(life.connection, life.people[0].address)
-    for address in (life.support.lens, life.support.registry, life.support.tally):
+    for address in (life.support.lens, life.support.registry, life.support.judging):
         with pytest.raises(ChainError, match="is not a BAFL federation"):
             Federation(life.connection, address)
     with pytest.raises(UsageError, match="is not an address"):
@@ -422,7 +422,7 @@ def test_what_is_no_federation_is_said_to_be_none(life: Life) -> None:
 def test_the_shipped_code_is_known_and_any_other_is_not(life: Life) -> None:
     """Down to the libraries: a federation is as honest as what it is linked with."""
     assert life.federation.is_known_code
-    for address in (life.federation.address, *astuple(life.support)[:3]):
+    for address in (life.federation.address, *astuple(life.support)[:2]):
         code = life.connection.code(address)
         changed = code[:-1] + bytes([code[-1] ^ 1])
         life.connection.request("anvil_setCode", [address, "0x" + changed.hex()])
