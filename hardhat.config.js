@@ -48,7 +48,7 @@ const tests = "contracts/test";
 
 const settings = (viaIR) => ({
   evmVersion: "cancun", // OpenZeppelin 5.7 uses its opcodes
-  optimizer: { enabled: true, runs: 200 },
+  optimizer: { enabled: true, runs: 500 },
   viaIR,
 });
 

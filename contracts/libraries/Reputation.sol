@@ -38,7 +38,10 @@ library Reputation {
         int256 target,
         int256 percent
     ) private pure returns (uint24) {
-        int256 here = int256(reputation);
-        return uint24(uint256(here + ((target - here) * percent) / 100));
+        unchecked {
+            // Safe: both are in [0, 1e6] and percent is at most 20.
+            int256 here = int256(reputation);
+            return uint24(uint256(here + ((target - here) * percent) / 100));
+        }
     }
 }

@@ -54,16 +54,25 @@ library Scores {
     function pack(bytes32 scores, uint256 keep) internal pure returns (bytes32) {
         uint256 word = uint256(scores);
         word |= (word & ~(word << 1) & TOPS) >> 1; // codes: 10 becomes 11
-        uint256 tops = (keep >> 4) & 1;
-        for (uint256 bit = 4; bit > 0; --bit) tops = (tops << 16) | ((keep >> (bit - 1)) & 1);
+        uint256 tops =
+            (keep & 1) |
+                ((keep & 2) << 15) |
+                ((keep & 4) << 30) |
+                ((keep & 8) << 45) |
+                ((keep & 16) << 60);
         return bytes32((word & ~TOPS) | (tops << 191)); // the top bits of lanes 0 to 4
     }
 
     /// @notice What `pack` packed.
     function unpack(bytes32 packed) internal pure returns (bytes32 scores, uint256 keep) {
         uint256 word = uint256(packed);
-        uint256 tops = word >> 191;
-        for (uint256 bit = 0; bit < 5; ++bit) keep |= ((tops >> (16 * bit)) & 1) << bit;
+        uint256 tops = word >> 191; // the last bit is that of lane 4, and each lane is 16 bits higher
+        keep =
+            (tops & 1) |
+            ((tops >> 15) & 2) |
+            ((tops >> 30) & 4) |
+            ((tops >> 45) & 8) |
+            ((tops >> 60) & 16);
         word = (word & ~TOPS) | ((word << 1) & TOPS); // the sign, from the bit below
         // Codes are the lanes whose bits 15 to 12 are 1100: real negative ones have bit 13 or 12 set.
         uint256 codes = word & ~(word << 2) & ~(word << 3) & TOPS;
