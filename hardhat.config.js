@@ -46,25 +46,30 @@ const test = {
 
 const tests = "contracts/test";
 
-const settings = (viaIR) => ({
-  evmVersion: "cancun", // OpenZeppelin 5.7 uses its opcodes
-  optimizer: { enabled: true, runs: 500 },
-  viaIR,
+const compiled = ({ viaIR = true, runs = Number(process.env.RUNS ?? 500) } = {}) => ({
+  version: "0.8.37",
+  path: compiler,
+  settings: {
+    evmVersion: "cancun", // OpenZeppelin 5.7 uses its opcodes
+    optimizer: { enabled: true, runs },
+    viaIR,
+  },
 });
 
 export default defineConfig({
   plugins: [quietLibraries],
   solidity: {
-    compilers: [{ version: "0.8.37", path: compiler, settings: settings(true) }],
-    // Tests of the federation hold no contract code and compile twenty times faster without viaIR.
-    overrides: Object.fromEntries(
-      readdirSync(tests)
-        .filter((file) => file.endsWith(".sol"))
-        .map((file) => [
-          join(tests, file),
-          { version: "0.8.37", path: compiler, settings: settings(false) },
-        ]),
-    ),
+    compilers: [compiled()],
+    overrides: {
+      // What a window costs is mostly its loops, and this library has room for them.
+      "contracts/libraries/Judging.sol": compiled({ runs: Number(process.env.JRUNS ?? 2000) }),
+      // Tests of the federation hold no contract code and compile twenty times faster without viaIR.
+      ...Object.fromEntries(
+        readdirSync(tests)
+          .filter((file) => file.endsWith(".sol"))
+          .map((file) => [join(tests, file), compiled({ viaIR: false })]),
+      ),
+    },
   },
   paths: {
     sources: "./contracts",

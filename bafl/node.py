@@ -14,7 +14,7 @@ import hmac
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -241,7 +241,11 @@ class Node:
             except ContractRefusal as refusal:
                 if isinstance(action, protocol.Submit) and _for_good(refusal, view):
                     await in_thread(lambda: self._give_up(action))
-                raise
+                if isinstance(action, protocol.Reveal) and action.last:
+                    # A reveal is owed; that the tally cannot come along must not keep it back.
+                    await self._perform(replace(action, last=False), view)
+                else:
+                    raise
             return
         jobs: dict[type[Action], Callable[[Any], None]] = {
             protocol.Resume: lambda _: self._resume(),
@@ -262,9 +266,12 @@ class Node:
                 return calls.submit_update(t.base_version, t.root, t.encoding, t.samples)
             case protocol.Commit(window, tag, scored):
                 return calls.commit_scores(window, tag, self._commitment(window, tag, scored))
-            case protocol.Reveal(window, tag, scored):
+            case protocol.Reveal(window, tag, scored, last):
                 salt = self._salt(window, tag)
-                return calls.reveal_scores(window, tag, scored.scores, scored.keep, salt)
+                reveal = calls.reveal_scores(window, tag, scored.scores, scored.keep, salt)
+                return (
+                    calls.together(reveal, calls.tally(window, authors(window))) if last else reveal
+                )
             case protocol.Attest(window, tag, model):
                 return calls.attest_model(window, tag, model.root.digest, model.metric)
             case protocol.Tally(window):

@@ -162,10 +162,11 @@ class Commit(_OfWindow):
 
 @dataclass(frozen=True, slots=True)
 class Reveal(_OfWindow):
-    """Reveal scores."""
+    """Reveal scores; as the last one left, tally in the same transaction."""
 
     tag: int
     scored: Scored
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +289,7 @@ def _judge(view: View, notes: Notes, options: Options) -> list[Action]:
         elif duties.can_commit:
             actions.append(Commit(window.id, window.tag, scored))
         else:
-            actions.append(Reveal(window.id, window.tag, scored))
+            actions.append(Reveal(window.id, window.tag, scored, duties.reveals_last))
     elif duties.can_attest:
         recomputed = notes.recomputed.get(contents)
         if recomputed is None:

@@ -227,6 +227,7 @@ class Duties:
     can_seal: bool
     can_commit: bool
     can_reveal: bool
+    reveals_last: bool
     can_tally: bool
     can_attest: bool
     can_settle: bool

@@ -5,7 +5,9 @@ a private Anvil until its ring has wrapped and everybody has been paid; then who
 measured from the receipts of real transactions, refunds not counted. Writes
 benchmarks/results/gas.json:
 
-- `submit`, `commit`, `reveal`, `tally`, `attest`: the median transaction of its kind;
+- `submit`, `commit`, `reveal`, `attest`: the median transaction of its kind;
+- `revealAndTally`: the last reveal with the tally in the same transaction, as nodes send it;
+- `tally`: the tally on its own, as it comes where a validator does not reveal;
 - `settle`: the attestation that completes the set, which also settles the window;
 - `settleAlone`: `settle` called after the deadline, where one validator did not attest;
 - `seal`: the submission that fills a window and begins its turn;
@@ -123,7 +125,7 @@ class Life:
         self.gas: dict[str, list[int]] = defaultdict(list)
 
     def version(self, absent: int = 0) -> int:
-        """Make a version, of which the last `absent` validators attest nothing; what it cost."""
+        """Make a version, in whose judging the last `absent` validators do nothing; its cost."""
         chain = self.chain
         before = sum(map(sum, self.gas.values()))
         base = chain.read("head")[0]
@@ -133,8 +135,8 @@ class Life:
             kind = "seal" if i == SIZE - 1 else "submit"
             self.gas[kind].append(chain.send(who, "submitUpdate", *submission))
         chain.anvil.advance(30)
-        self.judge(chain.window(), authors)
         present = chain.validators[: len(chain.validators) - absent]
+        self.judge(chain.window(), authors, present)
         self.attest(chain.window(), present)
         if absent:
             chain.anvil.advance(LENGTHS["attest"] + 1)
@@ -143,22 +145,30 @@ class Life:
         assert chain.read("head")[0] == base + 1
         return sum(map(sum, self.gas.values())) - before
 
-    def judge(self, window: Any, authors: list[str]) -> None:
-        """Commit, reveal, tally."""
+    def judge(self, window: Any, authors: list[str], present: list[str]) -> None:
+        """All of `present` commit and reveal; the last one of all validators tallies along."""
         chain = self.chain
         number, tag = window[0], window[6]
         truth = [self.random.randrange(-20, 150) for _ in authors]
         said = {}
-        for who in chain.validators:
+        for who in present:
             scores = [10 * round((mark + self.random.gauss(0, 30)) / 10) for mark in truth]
             rest = (SIZE, self.random.randbytes(32))
-            said[who] = (pack_scores(scores), *rest)
+            said[who] = (rest[0], pack_scores(scores), rest[1])
             place = (chain.anvil.chain_id, chain.address, number, tag, who)
             promise = commitment(*place, scores, *rest)
             self.gas["commit"].append(chain.send(who, "commitScores", number, tag, promise))
+        if len(present) < len(chain.validators):
+            chain.anvil.advance(LENGTHS["commit"] + 1)
+        tally = chain.abi.encode("tally", (number, authors))
         for who, what in said.items():
-            self.gas["reveal"].append(chain.send(who, "revealScores", number, tag, *what))
-        self.gas["tally"].append(chain.send(chain.validators[0], "tally", number, authors))
+            if who == chain.validators[-1]:
+                both = [chain.abi.encode("revealScores", (number, tag, *what)), tally]
+                self.gas["revealAndTally"].append(chain.send(who, "multicall", both))
+            else:
+                self.gas["reveal"].append(chain.send(who, "revealScores", number, tag, *what))
+        if len(present) < len(chain.validators):
+            self.gas["tally"].append(chain.send(present[0], "tally", number, authors))
 
     def attest(self, window: Any, present: list[str]) -> None:
         """All of `present` attest the same."""
@@ -185,7 +195,7 @@ def measure() -> dict[str, int]:
         figures["perUpdateAllIn"] = round(statistics.mean(spent) / SIZE)
     with Anvil(accounts=60, options=["--steps-tracing"]) as anvil:
         crowd = Life(Chain(anvil, trainers=SIZE + 1, validators=32))
-        crowd.version()
+        crowd.version(absent=1)
         figures["tallyWorst"] = crowd.gas["tally"][0]
     shipped = resources.files("bafl.chain") / "artifacts" / "Federation.json"
     figures["runtimeBytes"] = json.loads(shipped.read_text())["deployed"]["size"]

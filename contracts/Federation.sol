@@ -22,6 +22,9 @@ import {
     Now,
     Result,
     Round,
+    Service,
+    Tariff,
+    Terms,
     Till,
     Words
 } from "./libraries/Words.sol";
@@ -77,17 +80,16 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     function _rules() private view returns (Judging.Rules memory) {
         return
             Judging.Rules({
-                minValidators: MIN_VALIDATORS,
-                commitPeriod: COMMIT_PERIOD,
-                revealPeriod: REVEAL_PERIOD,
-                attestPeriod: ATTEST_PERIOD,
-                jailPeriod: JAIL_PERIOD,
-                minStake: MIN_STAKE,
-                slash: (uint256(MIN_STAKE) * SLASH_PPM) / Ledger.PPM,
-                rewardRate: REWARD_RATE,
-                creditUnit: CREDIT_UNIT,
-                rejectBelow: REJECT_BELOW,
-                trustSamples: TRUST_SAMPLES
+                terms: Words.put(Terms.COMMIT_PERIOD, COMMIT_PERIOD) |
+                    Words.put(Terms.REVEAL_PERIOD, REVEAL_PERIOD) |
+                    Words.put(Terms.ATTEST_PERIOD, ATTEST_PERIOD) |
+                    Words.put(Terms.JAIL_PERIOD, JAIL_PERIOD) |
+                    Words.put(Terms.SLASH_PPM, SLASH_PPM) |
+                    Words.put(Terms.MIN_VALIDATORS, MIN_VALIDATORS) |
+                    Words.put(Terms.TRUST_SAMPLES, TRUST_SAMPLES ? 1 : 0) |
+                    Words.put(Terms.FLOOR, uint16(-REJECT_BELOW)),
+                tariff: Words.put(Tariff.MIN_STAKE, MIN_STAKE) |
+                    Words.put(Tariff.REWARD_RATE, REWARD_RATE)
             });
     }
 
@@ -226,8 +228,10 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     function wake() external {
         uint256 account = _s.accounts[msg.sender];
         if (account.get(Account.ROLES) == 0) revert NotParticipant(msg.sender);
-        if (account.get(Account.MISSED) < Account.ASLEEP) revert NotAsleep(msg.sender);
-        _s.accounts[msg.sender] = account.set(Account.MISSED, 0);
+        uint256 id = account.get(Account.ID);
+        uint256 service = _s.serviceOf(id);
+        if (service.get(Service.MISSED) < Service.ASLEEP) revert NotAsleep(msg.sender);
+        _s.setService(id, service.set(Service.MISSED, 0));
         emit Woke(msg.sender);
     }
 
@@ -241,13 +245,19 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
 
     function claim() external nonReentrant {
         uint256 id = _s.accounts[msg.sender].get(Account.ID);
-        uint256 merit = _s.meritOf(id);
-        uint256 amount = merit.get(Merit.CREDIT) * CREDIT_UNIT;
+        (uint256 merit, uint256 service) = (_s.meritOf(id), _s.serviceOf(id));
+        uint256 amount = _creditOf(merit, service);
         if (amount == 0) revert NothingToPay();
         _s.setMerit(id, merit.set(Merit.CREDIT, 0));
+        _s.setService(id, service.set(Service.CREDIT, 0));
         _s.till = _s.till.set(Till.CREDITS, _s.till.get(Till.CREDITS) - amount);
         emit Claimed(msg.sender, amount);
         _pay(msg.sender, amount);
+    }
+
+    /// @dev What a participant has earned as a trainer and as a validator.
+    function _creditOf(uint256 merit, uint256 service) private view returns (uint256) {
+        return (merit.get(Merit.CREDIT) + service.get(Service.CREDIT)) * CREDIT_UNIT;
     }
 
     function _withdrawableAt(uint256 exitAt) private view returns (uint256) {
@@ -269,14 +279,14 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         bytes32 rootDigest,
         uint8 rootCodec,
         uint8 encoding,
-        uint32 samples
+        uint64 samples
     ) external returns (uint256 updateId) {
         uint256 now_ = _s.now_;
         uint256 duty = _s.duties[msg.sender];
         uint256 window_ = now_.get(Now.OPEN);
         _requireMaySubmit(now_, duty, baseVersion);
         _requireRoot(rootDigest, rootCodec);
-        if (samples == 0) revert InvalidSamples(samples);
+        if (samples == 0 || samples > type(uint32).max) revert InvalidSamples(samples);
 
         uint256 index = now_.get(Now.UPDATES);
         uint256 older;
@@ -305,7 +315,7 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
             rootDigest,
             rootCodec,
             encoding,
-            samples
+            uint32(samples)
         );
 
         bytes32 hash = keccak256(
@@ -403,8 +413,8 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     function revealScores(
         uint32 window_,
         uint64 tag,
-        bytes calldata scores,
         uint8 keep,
+        bytes calldata scores,
         bytes32 salt
     ) external {
         uint256 round = _loadPhase(window_, Phase.Reveal);
@@ -512,29 +522,65 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         _requireRoot(rootDigest, MODEL_CODEC);
 
         uint256 candidate;
-        uint256 candidates = round.get(Round.CANDIDATES);
-        while (candidate < candidates && _s.candidates[candidate] != rootDigest) ++candidate;
-        if (candidate == candidates) {
-            _s.candidates[candidate] = rootDigest;
-            round = round.set(Round.CANDIDATES, ++candidates);
-            if (candidate == 1) _s.ballots = 0; // all before were for the first
-        }
-        if (candidates > 1) _s.ballots = _s.ballots.withLane(seat, 8, candidate);
-        round |= Words.put(Round.ATTESTED, 1 << seat);
+        (round, candidate) = _vote(round, seat, rootDigest);
         emit ModelAttested(window_, msg.sender, rootDigest, metric);
 
         uint256 active = Round.active(round);
-        if (round.get(Round.STAGE) == Round.ATTEST) {
-            if (3 * _s.weigh(_s.votersOf(round, candidate)) >= 2 * _s.weigh(active)) {
-                round = round.set(Round.STAGE, Round.FINAL);
-                uint256 version = _s.now_.get(Now.VERSION) + 1;
-                _s.now_ = _s.now_.set(Now.VERSION, version);
-                _s.models[version] = rootDigest;
-                emit VersionFinalized(version, window_, rootDigest);
+        uint256 attested = round.get(Round.ATTESTED);
+        bool isNear =
+            round.get(Round.STAGE) == Round.ATTEST &&
+                LibBit.popCount(attested) >= round.get(Round.FEWEST);
+        if (isNear) {
+            uint256 voters = _s.votersOf(round, candidate);
+            if (3 * _s.weigh(voters) >= 2 * _s.weigh(active)) {
+                round = _finalize(round, voters, rootDigest);
             }
         }
         _s.round = round;
-        if (round.get(Round.ATTESTED) == active) Judging.settle(_s, _rules());
+        if (attested == active) Judging.settle(_s, _rules());
+    }
+
+    /// @dev A vote for a candidate: the first is kept where the next version's digest will be, the others apart. Once
+    /// there is a version the second candidate is any other.
+    function _vote(
+        uint256 round,
+        uint256 seat,
+        bytes32 digest
+    ) private returns (uint256, uint256 candidate) {
+        uint256 next = _s.nextVersion(round);
+        uint256 candidates = round.get(Round.CANDIDATES);
+        if (candidates == 0) {
+            _s.models[next] = digest;
+            candidates = 1;
+        } else if (_s.models[next] != digest) {
+            candidate = 1;
+            if (round.get(Round.STAGE) == Round.ATTEST) {
+                while (candidate < candidates && _s.candidates[candidate] != digest) ++candidate;
+                if (candidate == candidates) _s.candidates[candidate] = digest;
+            }
+            if (candidates == 1) _s.ballots = 0; // all before were for the first
+            if (candidate == candidates) ++candidates;
+        }
+        if (candidates > 1) _s.ballots = _s.ballots.withLane(seat, 8, candidate);
+        round = round.set(Round.CANDIDATES, candidates) | Words.put(Round.ATTESTED, 1 << seat);
+        return (round, candidate);
+    }
+
+    /// @dev What these seats attested is the next version.
+    function _finalize(uint256 round, uint256 voters, bytes32 digest) private returns (uint256) {
+        uint256 version = _s.nextVersion(round);
+        _s.now_ = _s.now_.set(Now.VERSION, version);
+        if (round.get(Round.CANDIDATES) > 1) {
+            _s.models[version] = digest;
+            uint256 ballots;
+            for (uint256 seat = 0; seat < Ledger.MAX_SEATS; ++seat) {
+                if (!Ledger.isIn(voters, seat)) ballots = ballots.withLane(seat, 8, 1);
+            }
+            _s.ballots = ballots;
+            round = round.set(Round.CANDIDATES, 2);
+        }
+        emit VersionFinalized(version, round.get(Round.WINDOW), digest);
+        return round.set(Round.STAGE, Round.FINAL);
     }
 
     // --------------------------------------------------------------------------------------------------- the end
@@ -691,15 +737,16 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         p.exitAt = uint40(account.get(Account.EXIT_AT));
         if (account.get(Account.EXIT_AT) != 0)
             p.withdrawableAt = uint40(_withdrawableAt(account.get(Account.EXIT_AT)));
-        p.validatorReputation = uint32(account.get(Account.REPUTATION));
         if (block.timestamp <= account.get(Account.JAILED_UNTIL))
             p.validatorJailedUntil = uint40(account.get(Account.JAILED_UNTIL));
-        p.missed = uint8(account.get(Account.MISSED));
-        p.asleep = account.get(Account.MISSED) >= Account.ASLEEP;
         p.seat = account.get(Account.SEAT) == 0 ? 255 : uint8(account.get(Account.SEAT) - 1);
         p.profile = _s.profiles[who];
+        uint256 service = _s.serviceOf(account.get(Account.ID));
+        p.validatorReputation = uint32(service.get(Service.REPUTATION));
+        p.missed = uint8(service.get(Service.MISSED));
+        p.asleep = service.get(Service.MISSED) >= Service.ASLEEP;
         uint256 merit = _s.meritOf(account.get(Account.ID));
-        p.credit = uint128(merit.get(Merit.CREDIT) * CREDIT_UNIT);
+        p.credit = uint128(_creditOf(merit, service));
         p.trainerReputation = uint32(merit.get(Merit.REPUTATION));
         p.rejections = uint8(LibBit.popCount(merit.get(Merit.HISTORY)));
         uint256 duty = _s.duties[who];
@@ -718,7 +765,8 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     }
 
     function seatOf(uint8 seat) external view returns (address) {
-        return Ledger.isIn(_s.membership.get(Membership.SEATS), seat) ? _s.seats[seat] : address(0);
+        return
+            Ledger.isIn(_s.membership.get(Membership.SEATS), seat) ? _s.holderOf(seat) : address(0);
     }
 
     function weightOf(uint8 seat) external view returns (uint256) {

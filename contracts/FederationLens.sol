@@ -132,12 +132,14 @@ contract FederationLens is IFederationLens {
             d.canCommit = isActive && !_isIn(w.committed, seat);
         } else if (w.phase == IFederation.Phase.Reveal) {
             bool isDirect = v.parameters.commitPeriod == 0;
-            d.canReveal =
-                isActive &&
-                !_isIn(w.revealed, seat) &&
-                (isDirect || _isIn(w.committed, seat));
+            uint256 left = (isDirect ? w.active : w.committed) & ~w.revealed;
+            d.canReveal = isActive && _isIn(left, seat);
+            d.revealsLast =
+                d.canReveal &&
+                left == 1 << seat &&
+                _isQuorum(federation, w, w.revealed | left);
         } else if (w.phase == IFederation.Phase.Tally) {
-            bool isEnough = 3 * _weigh(federation, w.revealed) >= 2 * _weigh(federation, w.active);
+            bool isEnough = _isQuorum(federation, w, w.revealed);
             d.canTally = isEnough && !isOver;
             d.canDiscard = !isEnough || isOver;
         } else if (w.phase == IFederation.Phase.Attest) {
@@ -157,6 +159,14 @@ contract FederationLens is IFederationLens {
             if (stake < lowest) lowest = stake;
         }
         return v.participant.stake >= lowest + lowest / 10;
+    }
+
+    function _isQuorum(
+        IFederation federation,
+        IFederation.Window memory w,
+        uint256 seats
+    ) private view returns (bool) {
+        return 3 * _weigh(federation, seats) >= 2 * _weigh(federation, w.active);
     }
 
     function _weigh(IFederation federation, uint256 seats) private view returns (uint256 sum) {

@@ -217,13 +217,13 @@ interface IFederation {
         uint32 samples
     );
     event WindowSealed(uint256 indexed window, uint256 updates);
-    /// @notice A window's turn: W is `baseVersion`, the active set and its weights are fixed.
+    /// @notice A window's turn: W is `baseVersion`, the active set and its weights are fixed. `active`: bitmap of its
+    /// seats (whose they are: `SeatTaken`); `weights`: one element a seat in it, ascending.
     event TurnBegan(
         uint256 indexed window,
         uint256 baseVersion,
         uint64 tag,
         uint32 active,
-        address[] validators,
         uint256[] weights
     );
     event ScoresCommitted(uint256 indexed window, address indexed validator, bytes32 commitment);
@@ -253,16 +253,16 @@ interface IFederation {
         int64 metric
     );
     event VersionFinalized(uint256 indexed version, uint256 indexed window, bytes32 rootDigest);
-    /// @notice The end of a window that had its turn. Money credited to, and new reputation of, each update's author
-    /// (in the window's order; empty where trainers' standing does not change) and each validator of the active set
-    /// (ascending seats, as in `TurnBegan`).
+    /// @notice The end of a window that had its turn. Money credited to, and new reputation (three bytes, in ppm) of, each
+    /// update's author (in the window's order; empty where trainers' standing does not change) and each validator of
+    /// the active set (ascending seats, as in `TurnBegan`).
     event WindowSettled(
         uint256 indexed window,
         bool isFinal,
         uint256[] trainers,
-        uint256[] trainerReputations,
+        bytes trainerReputations,
         uint256[] validators,
-        uint256[] validatorReputations
+        bytes validatorReputations
     );
     event WindowVoided(uint256 indexed window, VoidReason reason);
     event Slashed(address indexed participant, uint256 indexed window, Fault fault, uint256 amount);
@@ -387,12 +387,13 @@ interface IFederation {
     /// @notice Record an update relative to `baseVersion` whose payload has this IPFS root.
     /// Check order: closed, paused, trainer, jailed, stake, base, pending, queue, root.
     /// encoding: 0 float32, 1 int8, 2 topk (validators judge whether it is allowed; the chain only records it).
+    /// `samples`: at least 1, below 2^32. (With 64 bits its selector is the least, which the dispatcher meets first.)
     function submitUpdate(
         uint32 baseVersion,
         bytes32 rootDigest,
         uint8 rootCodec,
         uint8 encoding,
-        uint32 samples
+        uint64 samples
     ) external returns (uint256 updateId);
 
     /// @notice Seal the open window: full, or `maxWait` after its first update with at least minUpdates; after
@@ -408,8 +409,8 @@ interface IFederation {
     function revealScores(
         uint32 window,
         uint64 tag,
-        bytes calldata scores,
         uint8 keep,
+        bytes calldata scores,
         bytes32 salt
     ) external;
 
@@ -483,6 +484,7 @@ interface IFederationLens {
         bool canSeal;
         bool canCommit;
         bool canReveal;
+        bool revealsLast; // nobody else is left to reveal: `tally` may come along, in one `multicall`
         bool canTally;
         bool canAttest;
         bool canSettle;

@@ -80,7 +80,7 @@ def reveal_scores(
     window: int, tag: int, scores: Sequence[int], keep: int, salt_: bytes = NO_SALT
 ) -> Call:
     """Reveal scores in bps, one an update (or a code); salt_ is unused with direct reveal."""
-    return Call("revealScores", (window, tag, pack_scores(scores), keep, salt_))
+    return Call("revealScores", (window, tag, keep, pack_scores(scores), salt_))
 
 
 def tally(window: int, authors: Sequence[str]) -> Call:
@@ -101,6 +101,11 @@ def settle(window: int) -> Call:
 def discard(window: int) -> Call:
     """End a window that cannot go on."""
     return Call("discard", (window,))
+
+
+def together(*parts: Call) -> Call:
+    """Calls of the federation in one transaction, in order: all of them count, or none."""
+    return Call("multicall", (tuple(part.data() for part in parts),))
 
 
 # --- membership ---

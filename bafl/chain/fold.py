@@ -229,20 +229,20 @@ class History:
             base_version=a["baseVersion"],
             tag=a["tag"],
             active=a["active"],
-            validators=tuple(a["validators"]),
+            validators=self._people.seated(a["active"]),
             weights=tuple(a["weights"]),
             block=event.block,
         )
         last = next(reversed(self._turns), None)
-        gap = any(who not in self._people.members for who in turn.validators) or (
+        gap = len(turn.validators) != turn.active.bit_count() or (
             last is not None and last not in self._settled
         )
         if gap or turn.window not in self._sealed or turn.base_version != len(self._versions) - 1:
             raise Inconsistent(f"window {turn.window}'s turn: the RPC's log has a gap before it")
-        if not len(turn.validators) == len(turn.weights) == turn.active.bit_count():
+        if len(turn.weights) != len(turn.validators):
             raise ChainError(
-                f"window {turn.window}: {turn.active.bit_count()} active seats, "
-                f"{len(turn.validators)} validators, {len(turn.weights)} weights"
+                f"window {turn.window}: {len(turn.validators)} active seats, "
+                f"{len(turn.weights)} weights"
             )
         self._turns[turn.window] = turn
 
@@ -302,9 +302,9 @@ class History:
             window=window,
             is_final=a["isFinal"],
             trainers_wei=tuple(a["trainers"]),
-            trainer_reputations=tuple(a["trainerReputations"]),
+            trainer_reputations=_numbers(a["trainerReputations"]),
             validators_wei=tuple(a["validators"]),
-            validator_reputations=tuple(a["validatorReputations"]),
+            validator_reputations=_numbers(a["validatorReputations"]),
             block=event.block,
         )
         if settled.is_final != (window in self._version_of):
@@ -358,6 +358,11 @@ class History:
                 f"window {window}: results for {sorted({len(each) for each in lists})} where the "
                 f"RPC's log has {length}"
             )
+
+
+def _numbers(packed: bytes) -> tuple[int, ...]:
+    """Three bytes a number, big-endian, as the contract's `Numbers` writes them."""
+    return tuple(int.from_bytes(packed[i : i + 3], "big") for i in range(0, len(packed), 3))
 
 
 def _root(digest: bytes, codec: int, what: str) -> Root:

@@ -42,6 +42,11 @@ class People:
         twin.rewards = dict(self.rewards)
         return twin
 
+    def seated(self, seats: int) -> tuple[str, ...]:
+        """Who sits on these seats (a bitmap), ascending; fewer where the log has no holder."""
+        holders = {member.seat: who for who, member in self.members.items()}
+        return tuple(holders[seat] for seat in range(32) if seats >> seat & 1 and seat in holders)
+
     def settle(self, settled: Settlement, authors: Sequence[str], turn: Turn) -> None:
         """Fold a window's settlement in; its lists have the lengths of authors and active set."""
         trained = dict(zip(authors, settled.trainers_wei, strict=False))

@@ -6,6 +6,7 @@ import {LibBit} from "solady/src/utils/LibBit.sol";
 
 import {IFederation} from "../IFederation.sol";
 import {Ledger} from "./Ledger.sol";
+import {Numbers} from "./Numbers.sol";
 import {Reputation} from "./Reputation.sol";
 import {Scores} from "./Scores.sol";
 import {Tally} from "./Tally.sol";
@@ -18,6 +19,10 @@ import {
     Now,
     Result,
     Round,
+    Seat,
+    Service,
+    Tariff,
+    Terms,
     Till,
     Words
 } from "./Words.sol";
@@ -29,6 +34,7 @@ import {
 library Judging {
     using DynamicArrayLib for uint256[];
     using Ledger for Ledger.State;
+    using Numbers for bytes;
     using Words for uint256;
 
     uint256 private constant MANY_REJECTIONS = 3; // of eight
@@ -42,17 +48,8 @@ library Judging {
 
     /// @notice What of a federation's parameters judging depends on.
     struct Rules {
-        uint256 minValidators;
-        uint256 commitPeriod;
-        uint256 revealPeriod;
-        uint256 attestPeriod;
-        uint256 jailPeriod;
-        uint256 minStake;
-        uint256 slash; // money
-        uint256 rewardRate;
-        uint256 creditUnit;
-        int256 rejectBelow;
-        bool trustSamples;
+        uint256 terms; // Terms
+        uint256 tariff; // Tariff
     }
 
     /// @dev What a window's end brings to those who had a part in it.
@@ -61,15 +58,18 @@ library Judging {
         bool isFinal;
         uint256 attestersDue; // seats that should have attested
         uint256 attestersWrong; // seats that attested another digest than more than half of the weight
-        uint256 reward; // money that may be given
+        uint256 trainersPot; // money, times 100 PPM
+        uint256 validatorsPot; // money, times 100 PPM
+        uint256 creditUnit; // money
         uint256 credited; // units given
         uint256 missed; // seats that missed the window
         uint256 slashed; // seats
-        uint256 totalWeight; // of the active set
+        uint256 totalWeight; // of the active set, where there is a reward
         uint256[] trainers; // money
-        uint256[] trainerReputations;
+        bytes trainerReputations; // Numbers
         uint256[] validators; // money
-        uint256[] validatorReputations;
+        bytes validatorReputations; // Numbers
+        uint256 lows; // seats whose reputation is too low
     }
 
     // ----------------------------------------------------------------------------------------------- membership
@@ -94,12 +94,14 @@ library Judging {
             id = membership.get(Membership.PARTICIPANTS) + 1;
             if (id > type(uint24).max) revert IFederation.TooManyParticipants(type(uint24).max);
             membership = membership.set(Membership.PARTICIPANTS, id);
-            account = Words.put(Account.ID, id) | Words.put(Account.REPUTATION, Reputation.START);
+            account = Words.put(Account.ID, id);
             s.participants[id] = msg.sender;
             s.setMerit(id, Words.put(Merit.REPUTATION, Reputation.START));
+            s.setService(id, Words.put(Service.REPUTATION, Reputation.START));
         }
         account = _addStake(s, account, stake, minStake);
-        s.accounts[msg.sender] = account.set(Account.ROLES, roles).set(Account.MISSED, 0);
+        s.accounts[msg.sender] = account.set(Account.ROLES, roles);
+        s.setService(id, s.serviceOf(id).set(Service.MISSED, 0));
         s.profiles[msg.sender] = profile;
 
         bool isTrainer = roles & Ledger.TRAINER != 0;
@@ -120,7 +122,7 @@ library Judging {
     function topUp(Ledger.State storage s, uint256 amount, uint256 minStake) external {
         uint256 account = _loadStaying(s);
         account = _addStake(s, account, amount, minStake);
-        s.accounts[msg.sender] = account;
+        _storeStake(s, msg.sender, account);
         uint256 duty = s.duties[msg.sender];
         s.duties[msg.sender] = duty.set(Duty.FLAGS, duty.get(Duty.FLAGS) & ~Duty.STAKE_SHORT);
         emit IFederation.StakeAdded(msg.sender, amount, account.get(Account.STAKE));
@@ -134,12 +136,19 @@ library Judging {
     ) external returns (uint256) {
         uint256 account = _loadStaying(s);
         s.accounts[msg.sender] = account.set(Account.EXIT_AT, block.timestamp);
-        uint256 trainers = s.membership.get(Membership.TRAINERS);
+        uint256 membership = s.membership;
+        uint256 seat = account.get(Account.SEAT);
+        if (seat != 0) {
+            _raiseFlag(s, seat - 1, Seat.LEAVING);
+            membership = membership.set(Membership.MOVING, 1);
+        }
+        uint256 trainers = membership.get(Membership.TRAINERS);
         if (account.get(Account.ROLES) & Ledger.TRAINER != 0) {
             uint256 duty = s.duties[msg.sender];
             s.duties[msg.sender] = duty.set(Duty.FLAGS, duty.get(Duty.FLAGS) & ~Duty.TRAINS);
-            s.membership = s.membership.set(Membership.TRAINERS, --trainers);
+            membership = membership.set(Membership.TRAINERS, --trainers);
         }
+        s.membership = membership;
         emit IFederation.ExitRequested(msg.sender, withdrawableAt);
         return trainers;
     }
@@ -183,6 +192,14 @@ library Judging {
         return account.set(Account.STAKE, stake);
     }
 
+    /// @dev Of one whose stake has changed; a seat knows the stake behind it.
+    function _storeStake(Ledger.State storage s, address who, uint256 account) private {
+        s.accounts[who] = account;
+        uint256 seat = account.get(Account.SEAT);
+        if (seat == 0) return;
+        s.setSeat(seat - 1, s.seatAt(seat - 1).set(Seat.STAKE, account.get(Account.STAKE)));
+    }
+
     function _loadStaying(Ledger.State storage s) private view returns (uint256) {
         uint256 account = s.accounts[msg.sender];
         if (account.get(Account.ROLES) == 0) revert IFederation.NotParticipant(msg.sender);
@@ -214,7 +231,8 @@ library Judging {
         if (membership.get(Membership.CHALLENGER) != 0 && rival >= needed) needed = rival + 1;
         if (account.get(Account.STAKE) < needed)
             revert IFederation.SeatTooCheap(account.get(Account.STAKE), needed);
-        s.membership = membership.set(Membership.CHALLENGER, uint160(msg.sender));
+        membership = membership.set(Membership.CHALLENGER, uint160(msg.sender));
+        s.membership = membership.set(Membership.MOVING, 1);
         if (isBetween) _clearSeats(s);
     }
 
@@ -223,8 +241,16 @@ library Judging {
         uint256 seats = membership.get(Membership.SEATS);
         uint256 seat = LibBit.ffs(~seats);
         s.membership = membership.set(Membership.SEATS, seats | (1 << seat));
-        s.seats[seat] = validator;
-        _setSeat(s, validator, seat + 1);
+        uint256 account = s.accounts[validator];
+        bool isJailed = block.timestamp <= account.get(Account.JAILED_UNTIL);
+        s.setSeat(
+            seat,
+            Words.put(Seat.ID, account.get(Account.ID)) |
+                Words.put(Seat.STAKE, account.get(Account.STAKE)) |
+                Words.put(Seat.FLAGS, isJailed ? Seat.JAILED : 0)
+        );
+        s.accounts[validator] = account.set(Account.SEAT, seat + 1);
+        s.duties[validator] = s.duties[validator].set(Duty.SEAT, seat + 1);
         emit IFederation.SeatTaken(validator, uint8(seat));
     }
 
@@ -234,27 +260,31 @@ library Judging {
             Membership.SEATS,
             membership.get(Membership.SEATS) & ~(1 << seat)
         );
-        _setSeat(s, s.seats[seat], 0);
-        emit IFederation.SeatLeft(s.seats[seat], uint8(seat));
+        address validator = s.holderOf(seat);
+        s.accounts[validator] = s.accounts[validator].set(Account.SEAT, 0);
+        s.duties[validator] = s.duties[validator].set(Duty.SEAT, 0);
+        emit IFederation.SeatLeft(validator, uint8(seat));
     }
 
-    function _setSeat(Ledger.State storage s, address validator, uint256 seat) private {
-        s.accounts[validator] = s.accounts[validator].set(Account.SEAT, seat);
-        s.duties[validator] = s.duties[validator].set(Duty.SEAT, seat);
+    function _raiseFlag(Ledger.State storage s, uint256 seat, uint256 flag) private {
+        uint256 value = s.seatAt(seat);
+        s.setSeat(seat, value.set(Seat.FLAGS, value.get(Seat.FLAGS) | flag));
     }
 
     /// @dev Between windows: the seats of those who leave are freed, and the challenger gets its seat, if it still can
     /// have it.
     function _clearSeats(Ledger.State storage s) private {
         uint256 membership = s.membership;
+        if (membership.get(Membership.MOVING) == 0) return;
         uint256 seats = membership.get(Membership.SEATS);
         for (uint256 seat = 0; seats >> seat != 0; ++seat) {
             if (!Ledger.isIn(seats, seat)) continue;
-            if (s.accounts[s.seats[seat]].get(Account.EXIT_AT) != 0) _leaveSeat(s, seat);
+            if (s.seatAt(seat).get(Seat.FLAGS) & Seat.LEAVING != 0) _leaveSeat(s, seat);
         }
-        if (membership.get(Membership.CHALLENGER) == 0) return;
         address challenger = address(uint160(membership.get(Membership.CHALLENGER)));
-        s.membership = membership = s.membership.set(Membership.CHALLENGER, 0);
+        membership = s.membership.set(Membership.MOVING, 0).set(Membership.CHALLENGER, 0);
+        s.membership = membership;
+        if (challenger == address(0)) return;
         uint256 account = s.accounts[challenger];
         bool isStaying =
             account.get(Account.EXIT_AT) == 0 && account.get(Account.ROLES) & Ledger.VALIDATOR != 0;
@@ -273,18 +303,27 @@ library Judging {
     ) private view returns (uint256 cheapest, uint256 needed) {
         uint256 lowest = type(uint256).max;
         for (uint256 seat = 0; seat < Ledger.MAX_SEATS; ++seat) {
-            uint256 stake = s.accounts[s.seats[seat]].get(Account.STAKE);
+            uint256 stake = s.seatAt(seat).get(Seat.STAKE);
             if (stake < lowest) (cheapest, lowest) = (seat, stake);
         }
         needed = lowest + lowest / 10;
     }
 
-    function _canJudge(uint256 account, uint256 minStake) private view returns (bool) {
-        return
-            account.get(Account.EXIT_AT) == 0 &&
-            account.get(Account.MISSED) < Account.ASLEEP &&
-            account.get(Account.STAKE) >= minStake &&
-            block.timestamp > account.get(Account.JAILED_UNTIL);
+    function _canJudge(
+        Ledger.State storage s,
+        uint256 seat,
+        uint256 service,
+        uint256 minStake
+    ) private view returns (bool) {
+        uint256 flags = seat.get(Seat.FLAGS);
+        if (
+            flags & Seat.LEAVING != 0 ||
+            service.get(Service.MISSED) >= Service.ASLEEP ||
+            seat.get(Seat.STAKE) < minStake
+        ) return false;
+        if (flags & Seat.JAILED == 0) return true;
+        uint256 account = s.accounts[s.participants[seat.get(Seat.ID)]];
+        return block.timestamp > account.get(Account.JAILED_UNTIL);
     }
 
     // ------------------------------------------------------------------------------------------------ its turn
@@ -301,25 +340,18 @@ library Judging {
         uint256 round;
         if (window < open) {
             _clearSeats(s);
-            (uint256 active, address[] memory validators, uint256[] memory weights) = _takeWeights(
-                s,
-                rules
-            );
+            (uint256 active, uint256 fewest, uint256[] memory weights) = _takeWeights(s, rules);
             for (; window < open; ++window) {
                 uint256 header = s.headers[window % Ledger.RING];
                 if (header.get(Header.VOID) == 0) {
-                    if (validators.length >= rules.minValidators) {
+                    if (weights.length >= rules.terms.get(Terms.MIN_VALIDATORS)) {
                         uint256 version = now_.get(Now.VERSION);
-                        round = _newRound(rules, header, window, s.models[version], active);
+                        round =
+                            _newRound(rules, header, window, s.models[version]) |
+                            Words.put(Round.OWING, active) |
+                            Words.put(Round.FEWEST, fewest);
                         uint64 tag = uint64(round.get(Round.TAG));
-                        emit IFederation.TurnBegan(
-                            window,
-                            version,
-                            tag,
-                            uint32(active),
-                            validators,
-                            weights
-                        );
+                        emit IFederation.TurnBegan(window, version, tag, uint32(active), weights);
                         break;
                     }
                     emit IFederation.WindowVoided(window, IFederation.VoidReason.TooFewValidators);
@@ -337,22 +369,19 @@ library Judging {
         Rules memory rules,
         uint256 header,
         uint256 window,
-        bytes32 model,
-        uint256 active
-    ) private view returns (uint256 round) {
+        bytes32 model
+    ) private view returns (uint256) {
         uint256 hash = header.get(Header.HASH);
         bytes32 tag = keccak256(abi.encode(block.chainid, address(this), window, hash, model));
-        bool isDirect = rules.commitPeriod == 0;
-        round = round.set(Round.WINDOW, window).set(Round.TAG, uint64(uint256(tag))).set(
-            Round.OWING,
-            active
-        );
-        round = round.set(Round.UPDATES, header.get(Header.UPDATES));
-        round = round.set(Round.STAGE, isDirect ? Round.REVEAL : Round.COMMIT);
-        round = round.set(
-            Round.DEADLINE,
-            block.timestamp + (isDirect ? rules.revealPeriod : rules.commitPeriod)
-        );
+        uint256 period = rules.terms.get(Terms.COMMIT_PERIOD);
+        uint256 stage = Round.COMMIT;
+        if (period == 0) (period, stage) = (rules.terms.get(Terms.REVEAL_PERIOD), Round.REVEAL);
+        return
+            Words.put(Round.WINDOW, window) |
+            Words.put(Round.TAG, uint64(uint256(tag))) |
+            Words.put(Round.UPDATES, header.get(Header.UPDATES)) |
+            Words.put(Round.STAGE, stage) |
+            Words.put(Round.DEADLINE, block.timestamp + period);
     }
 
     function _end(uint256 now_, uint256 window, uint256 outcome) private pure returns (uint256) {
@@ -361,44 +390,64 @@ library Judging {
     }
 
     /// @dev The active set. Weights are shifted so that the largest fits its lane of 32 bits.
+    /// @return active Its seats.
+    /// @return fewest How many of them it takes at least to hold two thirds of the weight.
+    /// @return weights In the order of seats.
     function _takeWeights(
         Ledger.State storage s,
         Rules memory rules
-    ) private returns (uint256 active, address[] memory, uint256[] memory) {
+    ) private returns (uint256 active, uint256 fewest, uint256[] memory weights) {
         uint256 seats = s.membership.get(Membership.SEATS);
-        uint256[] memory validators = new uint256[](LibBit.popCount(seats));
-        uint256[] memory weights = new uint256[](validators.length);
-        uint256 count;
+        uint256 minStake = rules.tariff.get(Tariff.MIN_STAKE);
         uint256 largest;
+        uint256 count;
+        weights = DynamicArrayLib.malloc(LibBit.popCount(seats));
         unchecked {
             // Safe: count is at most how many seats there are; a stake of 96 bits times 2e6 is below 2^117.
             for (uint256 seat = 0; seats >> seat != 0; ++seat) {
                 if (!Ledger.isIn(seats, seat)) continue;
-                address validator = s.seats[seat];
-                uint256 account = s.accounts[validator];
-                if (!_canJudge(account, rules.minStake)) continue;
+                uint256 value = s.seatAt(seat);
+                uint256 service = s.serviceOf(value.get(Seat.ID));
+                if (!_canJudge(s, value, service, minStake)) continue;
                 active |= 1 << seat;
                 uint256 weight =
-                    account.get(Account.STAKE) * (Ledger.PPM + account.get(Account.REPUTATION));
+                    value.get(Seat.STAKE) * (Ledger.PPM + service.get(Service.REPUTATION));
                 if (weight > largest) largest = weight;
-                validators.set(count, uint160(validator));
                 weights.set(count++, weight);
             }
-            validators.truncate(count);
-            weights.truncate(count);
-            uint256 shift = largest >> 32 == 0 ? 0 : LibBit.fls(largest) - 31; // at least 32 before
-            uint256[4] memory words;
-            count = 0;
-            for (uint256 seat = 0; active >> seat != 0; ++seat) {
-                if (!Ledger.isIn(active, seat)) continue;
-                uint256 weight = weights.get(count) >> shift;
-                if (weight == 0) weight = 1;
-                weights.set(count++, weight);
-                words[seat / 8] |= weight << (32 * (seat % 8));
-            }
-            for (uint256 k = 0; k < 4; ++k) if (words[k] != 0) s.weights[k] = words[k];
         }
-        return (active, validators.asAddressArray(), weights);
+        weights.truncate(count);
+        if (count != 0) fewest = _storeWeights(s, active, weights, largest);
+    }
+
+    /// @dev Shifts them and packs them into lanes.
+    function _storeWeights(
+        Ledger.State storage s,
+        uint256 active,
+        uint256[] memory weights,
+        uint256 largest
+    ) private returns (uint256) {
+        unchecked {
+            // Safe: at least 32 bits of weight before the shift; 32 at most after it, and 32 weights.
+            uint256 shift = largest >> 32 == 0 ? 0 : LibBit.fls(largest) - 31;
+            uint256 total;
+            uint256 count;
+            uint256 word;
+            for (uint256 seat = 0; active >> seat != 0; ++seat) {
+                if (Ledger.isIn(active, seat)) {
+                    uint256 weight = weights.get(count) >> shift;
+                    if (weight == 0) weight = 1;
+                    weights.set(count++, weight);
+                    total += weight;
+                    word |= weight << (32 * (seat % 8));
+                }
+                if (seat % 8 != 7 && active >> (seat + 1) != 0) continue;
+                if (word != 0) s.weights[seat / 8] = word;
+                word = 0;
+            }
+            largest >>= shift; // at least one, as the largest is not shifted out
+            return (2 * total + 3 * largest - 1) / (3 * largest);
+        }
     }
 
     // ---------------------------------------------------------------------------------------------------- tally
@@ -420,8 +469,8 @@ library Judging {
             revert IFederation.InvalidAuthors(authors.length, address(0));
         }
 
-        input.rejectBelow = rules.rejectBelow;
-        input.trustSamples = rules.trustSamples;
+        input.rejectBelow = -int256(rules.terms.get(Terms.FLOOR));
+        input.trustSamples = rules.terms.get(Terms.TRUST_SAMPLES) != 0;
         _readReveals(s, input, revealed);
         uint256[] memory ids = _readAuthors(s, input, round, authors);
         Tally.Output memory output = Tally.compute(input);
@@ -439,7 +488,7 @@ library Judging {
             uint32(output.overruled)
         );
         round = round.set(Round.STAGE, Round.ATTEST);
-        round = round.set(Round.DEADLINE, block.timestamp + rules.attestPeriod);
+        round = round.set(Round.DEADLINE, block.timestamp + rules.terms.get(Terms.ATTEST_PERIOD));
         s.round = round;
         if (!isBarren) return;
         Settlement memory settlement;
@@ -578,12 +627,13 @@ library Judging {
         }
         if (settlement.isFinal) {
             uint256 till = s.till;
-            uint256 sealedAt = s.headers[round.get(Round.WINDOW) % Ledger.RING].get(
-                Header.SEALED_AT
-            );
-            uint256 earned = rules.rewardRate * (sealedAt - till.get(Till.LAST_FINAL_SEALED_AT));
+            uint256 elapsed = _sealedAt(s, round) - till.get(Till.LAST_FINAL_SEALED_AT);
+            uint256 earned = rules.tariff.get(Tariff.REWARD_RATE) * elapsed;
             uint256 most = till.get(Till.POOL) / 100;
-            settlement.reward = earned < most ? earned : most;
+            if (earned > most) earned = most;
+            settlement.trainersPot = earned * TRAINERS_PERCENT;
+            settlement.validatorsPot = earned * VALIDATORS_PERCENT;
+            settlement.totalWeight = total;
         } else {
             emit IFederation.WindowVoided(round.get(Round.WINDOW), IFederation.VoidReason.NoQuorum);
         }
@@ -610,17 +660,17 @@ library Judging {
         Settlement memory settlement
     ) private {
         uint256 window = round.get(Round.WINDOW);
+        settlement.creditUnit = rules.tariff.get(Tariff.MIN_STAKE) / Ledger.PPM;
         _settleValidators(s, rules, round, settlement);
         if (settlement.isTallied) _settleTrainers(s, rules, round, settlement);
         uint256 outcome = round.get(Round.STAGE) < Round.ATTEST ? Ledger.UNTALLIED : Ledger.TALLIED;
         if (settlement.isFinal) {
             outcome = Ledger.FINAL;
             uint256 till = s.till;
-            uint256 credited = settlement.credited * rules.creditUnit;
+            uint256 credited = settlement.credited * settlement.creditUnit;
             till = till.set(Till.POOL, till.get(Till.POOL) - credited);
             till = till.set(Till.CREDITS, till.get(Till.CREDITS) + credited);
-            uint256 sealedAt = s.headers[window % Ledger.RING].get(Header.SEALED_AT);
-            s.till = till.set(Till.LAST_FINAL_SEALED_AT, sealedAt);
+            s.till = till.set(Till.LAST_FINAL_SEALED_AT, _sealedAt(s, round));
         }
         emit IFederation.WindowSettled(
             window,
@@ -632,6 +682,10 @@ library Judging {
         );
         s.now_ = _end(s.now_, window, outcome).set(Now.JUDGING, window + 1);
         _beginTurns(s, rules);
+    }
+
+    function _sealedAt(Ledger.State storage s, uint256 round) private view returns (uint256) {
+        return s.headers[round.get(Round.WINDOW) % Ledger.RING].get(Header.SEALED_AT);
     }
 
     function _settleValidators(
@@ -647,79 +701,78 @@ library Judging {
             settlement.attestersWrong;
         settlement.slashed = round.get(Round.OWING) & round.get(Round.COMMITTED);
         if (settlement.isFinal) settlement.slashed |= settlement.attestersWrong;
-        settlement.totalWeight = s.weigh(active);
         uint256 n = LibBit.popCount(active);
-        settlement.validators = new uint256[](n);
-        settlement.validatorReputations = new uint256[](n);
-        bool isAnyLow;
+        settlement.validators = DynamicArrayLib.malloc(n);
+        settlement.validatorReputations = Numbers.room(n);
         unchecked {
             // Safe: k counts the n active seats.
             uint256 k;
             for (uint256 seat = 0; active >> seat != 0; ++seat) {
                 if (!Ledger.isIn(active, seat)) continue;
-                address validator = s.seats[seat];
-                uint256 account = s.accounts[validator];
-                uint256 reward;
-                (account, reward) = _settleValidator(s, rules, round, settlement, seat, account);
+                uint256 id = s.seatAt(seat).get(Seat.ID);
+                (uint256 service, uint256 reward) = _settleValidator(
+                    s,
+                    round,
+                    settlement,
+                    seat,
+                    s.serviceOf(id)
+                );
+                s.setService(id, service);
                 if (Ledger.isIn(settlement.slashed, seat)) {
                     IFederation.Fault fault =
                         Ledger.isIn(round.get(Round.OWING), seat)
                             ? IFederation.Fault.CommittedNotRevealed
                             : IFederation.Fault.WrongAttestation;
-                    account = _slash(s, rules, validator, account, round.get(Round.WINDOW), fault);
+                    _slash(s, rules, s.participants[id], round.get(Round.WINDOW), fault);
                 }
-                s.accounts[validator] = account;
-                uint256 reputation = account.get(Account.REPUTATION);
-                if (reputation < Reputation.JAIL) isAnyLow = true;
+                uint256 reputation = service.get(Service.REPUTATION);
+                if (reputation < Reputation.JAIL) settlement.lows |= 1 << seat;
                 settlement.validatorReputations.set(k, reputation);
                 settlement.validators.set(k++, reward);
             }
         }
-        if (isAnyLow) _jailValidators(s, rules, active, settlement);
+        if (settlement.lows != 0) _jailValidators(s, rules, active, settlement);
     }
 
-    /// @return The account, to be stored.
+    /// @return The service, to be stored.
     /// @return Its reward.
     function _settleValidator(
         Ledger.State storage s,
-        Rules memory rules,
         uint256 round,
         Settlement memory settlement,
         uint256 seat,
-        uint256 account
+        uint256 service
     ) private returns (uint256, uint256) {
-        uint256 reputation = account.get(Account.REPUTATION);
+        uint256 reputation = service.get(Service.REPUTATION);
         uint256 stored = NO_AGREEMENT;
         if (settlement.isTallied) stored = s.agreements[seat / 8].lane(seat % 8, 32);
         if (Ledger.isIn(settlement.missed, seat) || stored == OVERRULED) {
-            uint256 missed = account.get(Account.MISSED) + 1;
-            if (missed == Account.ASLEEP)
-                emit IFederation.FellAsleep(s.seats[seat], round.get(Round.WINDOW));
-            account = account.set(Account.MISSED, missed);
-            return (account.set(Account.REPUTATION, Reputation.afterMissed(reputation)), 0);
+            uint256 missed = service.get(Service.MISSED) + 1;
+            if (missed == Service.ASLEEP)
+                emit IFederation.FellAsleep(s.holderOf(seat), round.get(Round.WINDOW));
+            service = service.set(Service.MISSED, missed);
+            return (service.set(Service.REPUTATION, Reputation.afterMissed(reputation)), 0);
         }
-        account = account.set(Account.MISSED, 0);
+        service = service.set(Service.MISSED, 0);
         uint256 part = Ledger.PPM / 2;
         if (stored != NO_AGREEMENT) {
             int256 agreement = int256(stored) - BIAS;
-            account = account.set(
-                Account.REPUTATION,
-                Reputation.afterAgreement(reputation, agreement)
-            );
+            reputation = Reputation.afterAgreement(reputation, agreement);
+            service = service.set(Service.REPUTATION, reputation);
             part = agreement < 0 ? 0 : uint256(agreement);
         }
-        if (settlement.reward == 0) return (account, 0);
-        uint256 reward =
-            (settlement.reward * VALIDATORS_PERCENT * s.weightOf(seat) * part) /
-                (100 * Ledger.PPM * settlement.totalWeight);
-        uint256 id = account.get(Account.ID);
-        uint256 merit = s.meritOf(id);
-        (merit, reward) = _credit(rules, settlement, merit, reward);
-        if (reward != 0) s.setMerit(id, merit);
-        return (account, reward);
+        if (settlement.validatorsPot == 0) return (service, 0);
+        unchecked {
+            // Safe: a pot is below 2^111, a weight below 2^32, a part at most PPM; the total is not zero.
+            uint256 reward =
+                (settlement.validatorsPot * s.weightOf(seat) * part) /
+                    (100 * Ledger.PPM * settlement.totalWeight);
+            return _credit(settlement, service, reward);
+        }
     }
 
-    /// @dev Those whose reputation is too low, as far as enough validators remain.
+    /// @dev Those whose reputation is too low, as far as enough validators remain. Reputations are listed again, as
+    /// jail changes them.
     function _jailValidators(
         Ledger.State storage s,
         Rules memory rules,
@@ -727,29 +780,36 @@ library Judging {
         Settlement memory settlement
     ) private {
         uint256 seats = s.membership.get(Membership.SEATS);
+        uint256 minStake = rules.tariff.get(Tariff.MIN_STAKE);
         uint256 able;
         for (uint256 seat = 0; seats >> seat != 0; ++seat) {
             if (!Ledger.isIn(seats, seat)) continue;
-            if (_canJudge(s.accounts[s.seats[seat]], rules.minStake)) able |= 1 << seat;
+            uint256 value = s.seatAt(seat);
+            uint256 service = s.serviceOf(value.get(Seat.ID));
+            if (_canJudge(s, value, service, minStake)) able |= 1 << seat;
         }
         uint256 k;
         for (uint256 seat = 0; active >> seat != 0; ++seat) {
             if (!Ledger.isIn(active, seat)) continue;
-            uint256 place = k++;
             uint256 others = able & ~(1 << seat);
-            bool isEnough = LibBit.popCount(others) >= rules.minValidators;
-            if (settlement.validatorReputations[place] >= Reputation.JAIL || !isEnough) continue;
-            able = others;
-            uint256 until = block.timestamp + rules.jailPeriod;
-            address validator = s.seats[seat];
-            uint256 account = s.accounts[validator].set(Account.MISSED, 0).set(
-                Account.JAILED_UNTIL,
-                until
-            );
-            s.accounts[validator] = account.set(Account.REPUTATION, Reputation.START);
-            settlement.validatorReputations[place] = Reputation.START;
-            emit IFederation.Jailed(validator, uint8(Ledger.VALIDATOR), until);
+            bool isEnough = LibBit.popCount(others) >= rules.terms.get(Terms.MIN_VALIDATORS);
+            if (Ledger.isIn(settlement.lows, seat) && isEnough) {
+                able = others;
+                _jailValidator(s, seat, block.timestamp + rules.terms.get(Terms.JAIL_PERIOD));
+            }
+            uint256 service = s.serviceOf(s.seatAt(seat).get(Seat.ID));
+            settlement.validatorReputations.set(k++, service.get(Service.REPUTATION));
         }
+    }
+
+    function _jailValidator(Ledger.State storage s, uint256 seat, uint256 until) private {
+        uint256 id = s.seatAt(seat).get(Seat.ID);
+        address validator = s.participants[id];
+        s.accounts[validator] = s.accounts[validator].set(Account.JAILED_UNTIL, until);
+        uint256 service = s.serviceOf(id).set(Service.MISSED, 0);
+        s.setService(id, service.set(Service.REPUTATION, Reputation.START));
+        _raiseFlag(s, seat, Seat.JAILED);
+        emit IFederation.Jailed(validator, uint8(Ledger.VALIDATOR), until);
     }
 
     function _settleTrainers(
@@ -759,69 +819,69 @@ library Judging {
         Settlement memory settlement
     ) private {
         uint256 n = round.get(Round.UPDATES);
-        settlement.trainers = new uint256[](n);
-        settlement.trainerReputations = new uint256[](n);
+        uint256[] memory rewards = settlement.trainers = DynamicArrayLib.malloc(n);
+        bytes memory reputations = settlement.trainerReputations = Numbers.room(n);
+        uint256 place = Ledger.placeOf(round.get(Round.WINDOW), 0) / 4;
         unchecked {
             // Safe: i < n, the length of both arrays.
             uint256 word;
             for (uint256 i = 0; i < n; ++i) {
-                if (i % 4 == 0) word = s.results[Ledger.placeOf(round.get(Round.WINDOW), i) / 4];
+                if (i % 4 == 0) word = s.results[place + i / 4];
                 uint256 result = word.lane(i % 4, 64);
                 uint256 id = result.get(Result.ID);
-                (uint256 merit, uint256 reward) = _settleTrainer(
-                    s,
-                    rules,
-                    round,
-                    settlement,
-                    result
-                );
+                uint256 merit = s.meritOf(id);
+                uint256 reward;
+                uint256 verdict = result.get(Result.VERDICT);
+                if (verdict == Tally.PAID) {
+                    (merit, reward) = _payTrainer(settlement, merit, result.get(Result.SHARE));
+                } else {
+                    merit = _judgeTrainer(s, rules, round, settlement, merit, result);
+                }
                 s.setMerit(id, merit);
-                settlement.trainers.set(i, reward);
-                settlement.trainerReputations.set(i, merit.get(Merit.REPUTATION));
+                rewards.set(i, reward);
+                reputations.set(i, merit.get(Merit.REPUTATION));
             }
         }
     }
 
-    /// @return merit To be stored.
-    /// @return reward What it earned.
-    function _settleTrainer(
+    /// @return The merit, to be stored.
+    /// @return Its reward.
+    function _payTrainer(
+        Settlement memory settlement,
+        uint256 merit,
+        uint256 share
+    ) private pure returns (uint256, uint256) {
+        merit = merit.set(Merit.HISTORY, uint8(merit.get(Merit.HISTORY) << 1));
+        merit = merit.set(Merit.REPUTATION, Reputation.afterPaid(merit.get(Merit.REPUTATION)));
+        unchecked {
+            // Safe: a pot is below 2^111 and a share at most PPM.
+            return
+                _credit(settlement, merit, (settlement.trainersPot * share) / (100 * Ledger.PPM));
+        }
+    }
+
+    /// @dev An author that is not paid.
+    /// @return The merit, to be stored.
+    function _judgeTrainer(
         Ledger.State storage s,
         Rules memory rules,
         uint256 round,
         Settlement memory settlement,
+        uint256 merit,
         uint256 result
-    ) private returns (uint256 merit, uint256 reward) {
-        uint256 verdict = result.get(Result.VERDICT);
-        uint256 id = result.get(Result.ID);
-        merit = s.meritOf(id);
-        uint256 reputation = merit.get(Merit.REPUTATION);
+    ) private returns (uint256) {
         uint256 history = uint8(merit.get(Merit.HISTORY) << 1);
-        if (verdict == Tally.PAID) {
-            reputation = Reputation.afterPaid(reputation);
-            reward =
-                (settlement.reward * TRAINERS_PERCENT * result.get(Result.SHARE)) /
-                (100 * Ledger.PPM);
-            (merit, reward) = _credit(rules, settlement, merit, reward);
-        } else if (verdict != Tally.ACCEPTED) {
-            reputation = Reputation.afterRejected(reputation);
-            history |= 1;
-            bool isJailed =
-                reputation < Reputation.JAIL || LibBit.popCount(history) >= MANY_REJECTIONS;
-            bool isMalformed = verdict == Tally.MALFORMED_VERDICT;
-            if (isJailed) (reputation, history) = (Reputation.START, 0);
-            if (isJailed || isMalformed) {
-                _punishTrainer(
-                    s,
-                    rules,
-                    round,
-                    settlement,
-                    s.participants[id],
-                    isJailed,
-                    isMalformed
-                );
-            }
+        if (result.get(Result.VERDICT) == Tally.ACCEPTED) return merit.set(Merit.HISTORY, history);
+        uint256 reputation = Reputation.afterRejected(merit.get(Merit.REPUTATION));
+        history |= 1;
+        bool isJailed = reputation < Reputation.JAIL || LibBit.popCount(history) >= MANY_REJECTIONS;
+        bool isMalformed = result.get(Result.VERDICT) == Tally.MALFORMED_VERDICT;
+        if (isJailed) (reputation, history) = (Reputation.START, 0);
+        if (isJailed || isMalformed) {
+            address trainer = s.participants[result.get(Result.ID)];
+            _punishTrainer(s, rules, round, settlement, trainer, isJailed, isMalformed);
         }
-        merit = merit.set(Merit.REPUTATION, reputation).set(Merit.HISTORY, history);
+        return merit.set(Merit.REPUTATION, reputation).set(Merit.HISTORY, history);
     }
 
     function _punishTrainer(
@@ -835,54 +895,56 @@ library Judging {
     ) private {
         uint256 duty = s.duties[trainer];
         if (isJailed) {
-            uint256 until = block.timestamp + rules.jailPeriod;
+            uint256 until = block.timestamp + rules.terms.get(Terms.JAIL_PERIOD);
             s.duties[trainer] = duty.set(Duty.JAILED_UNTIL, until);
             emit IFederation.Jailed(trainer, uint8(Ledger.TRAINER), until);
         }
         // One fault a window: who was slashed as a validator is not slashed again.
         uint256 seat = duty.get(Duty.SEAT);
         if (!isMalformed || (seat != 0 && Ledger.isIn(settlement.slashed, seat - 1))) return;
-        uint256 account = s.accounts[trainer];
         IFederation.Fault fault = IFederation.Fault.MalformedUpdate;
-        s.accounts[trainer] = _slash(s, rules, trainer, account, round.get(Round.WINDOW), fault);
+        _slash(s, rules, trainer, round.get(Round.WINDOW), fault);
     }
 
-    /// @return The account, to be stored.
     function _slash(
         Ledger.State storage s,
         Rules memory rules,
         address who,
-        uint256 account,
         uint256 window,
         IFederation.Fault fault
-    ) private returns (uint256) {
+    ) private {
+        uint256 account = s.accounts[who];
         uint256 stake = account.get(Account.STAKE);
-        uint256 amount = rules.slash < stake ? rules.slash : stake;
-        if (amount == 0) return account;
+        uint256 minStake = rules.tariff.get(Tariff.MIN_STAKE);
+        uint256 amount = (minStake * rules.terms.get(Terms.SLASH_PPM)) / Ledger.PPM;
+        if (amount > stake) amount = stake;
+        if (amount == 0) return;
         stake -= amount;
         s.stakes -= amount;
         s.slashed += amount;
-        if (stake < rules.minStake) {
+        _storeStake(s, who, account.set(Account.STAKE, stake));
+        if (stake < minStake) {
             uint256 duty = s.duties[who];
             s.duties[who] = duty.set(Duty.FLAGS, duty.get(Duty.FLAGS) | Duty.STAKE_SHORT);
         }
         emit IFederation.Slashed(who, window, fault, amount);
-        return account.set(Account.STAKE, stake);
     }
 
     /// @dev Rounds down to whole units, up to what a lane holds; what is not credited stays in the pool.
-    /// @return The merit, to be stored.
+    /// @return The merit or service, to be stored.
     /// @return The money credited.
     function _credit(
-        Rules memory rules,
         Settlement memory settlement,
         uint256 merit,
         uint256 amount
     ) private pure returns (uint256, uint256) {
-        uint256 units = amount / rules.creditUnit;
-        uint256 credit = merit.get(Merit.CREDIT);
-        if (units > Merit.MOST - credit) units = Merit.MOST - credit;
-        settlement.credited += units;
-        return (merit.set(Merit.CREDIT, credit + units), units * rules.creditUnit);
+        unchecked {
+            // Safe: a unit is not zero; a credit is at most MOST, and stays so; 48 times MOST is below 2^256.
+            uint256 units = amount / settlement.creditUnit;
+            uint256 room = Merit.MOST - merit.get(Merit.CREDIT);
+            if (units > room) units = room;
+            settlement.credited += units;
+            return (merit + Words.put(Merit.CREDIT, units), units * settlement.creditUnit);
+        }
     }
 }

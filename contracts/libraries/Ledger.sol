@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.37;
 
-import {Round, Words} from "./Words.sol";
+import {Now, Round, Seat, Words} from "./Words.sol";
 
 /// @title All that a federation stores, and how it is read and written
 /// @notice `Federation.sol` owns the one `State`; the linked library `Judging` works on it in the federation's name.
@@ -16,6 +16,7 @@ library Ledger {
     uint256 internal constant MAX_UPDATES = 16;
     uint256 internal constant ALL_SEATS = type(uint32).max;
     uint256 internal constant PPM = 1e6;
+    uint256 private constant ID_WORDS = 2 ** 22; // four ids of 24 bits a word
 
     // Outcomes of a window that has ended.
     uint256 internal constant UNTALLIED = 0;
@@ -32,15 +33,16 @@ library Ledger {
         uint256[4] weights; // eight lanes a word, of the active set
         uint256[4] agreements; // eight lanes a word, of the seats that revealed
         uint256 ballots; // a byte a seat: which candidate it attested; of a meaning from the second candidate on
-        mapping(uint256 seat => address) seats;
-        mapping(uint256 seat => bytes32) commitments; // after the reveal packed scores
-        mapping(uint256 index => bytes32) candidates; // distinct digests attested
-        mapping(uint256 slot => uint256) headers; // by ring slot: Words.Header
-        mapping(uint256 place => bytes32) digests; // by update id modulo the ring
-        mapping(uint256 place => uint256) results; // by quarter of the same: four lanes a word, see `Judging`
+        uint256[MAX_SEATS / 2] seats; // two lanes a word: Seat
+        bytes32[MAX_SEATS] commitments; // by seat; after the reveal packed scores
+        bytes32[MAX_SEATS] candidates; // distinct digests attested, from the second on; the first is in `models`
+        uint256[RING] headers; // by ring slot: Header
+        bytes32[RING * MAX_UPDATES] digests; // by update id modulo the ring
+        uint256[(RING * MAX_UPDATES) / 4] results; // four lanes a word, as digests: Result
+        uint256[ID_WORDS] merits; // four lanes a word, by id: Merit
+        uint256[ID_WORDS] services; // likewise: Service
         mapping(address account => uint256) duties; // Duty
         mapping(address account => uint256) accounts; // Account
-        mapping(uint256 quarter => uint256) merits; // four lanes a word, by id: Words.Merit
         mapping(uint256 id => address) participants;
         mapping(address account => bytes32) profiles;
         mapping(uint256 version => bytes32) models;
@@ -49,11 +51,32 @@ library Ledger {
     }
 
     function meritOf(State storage s, uint256 id) internal view returns (uint256) {
-        return Words.lane(s.merits[id / 4], id % 4, 64);
+        return s.merits[id / 4].lane(id % 4, 64);
     }
 
     function setMerit(State storage s, uint256 id, uint256 merit) internal {
-        s.merits[id / 4] = Words.withLane(s.merits[id / 4], id % 4, 64, merit);
+        s.merits[id / 4] = s.merits[id / 4].withLane(id % 4, 64, merit);
+    }
+
+    function serviceOf(State storage s, uint256 id) internal view returns (uint256) {
+        return s.services[id / 4].lane(id % 4, 64);
+    }
+
+    function setService(State storage s, uint256 id, uint256 service) internal {
+        s.services[id / 4] = s.services[id / 4].withLane(id % 4, 64, service);
+    }
+
+    function seatAt(State storage s, uint256 seat) internal view returns (uint256) {
+        return s.seats[seat / 2].lane(seat % 2, 128);
+    }
+
+    function setSeat(State storage s, uint256 seat, uint256 value) internal {
+        s.seats[seat / 2] = s.seats[seat / 2].withLane(seat % 2, 128, value);
+    }
+
+    /// @notice Whose seat it is; the seat must be taken.
+    function holderOf(State storage s, uint256 seat) internal view returns (address) {
+        return s.participants[seatAt(s, seat).get(Seat.ID)];
     }
 
     /// @notice Where an update's digest lies; its result lies in a quarter of that, lane `place % 4`.
@@ -85,6 +108,12 @@ library Ledger {
                 }
             }
         }
+    }
+
+    /// @notice The version that the window being judged makes, or has made.
+    function nextVersion(State storage s, uint256 round) internal view returns (uint256) {
+        uint256 version = s.now_.get(Now.VERSION);
+        return round.get(Round.STAGE) == Round.FINAL ? version : version + 1;
     }
 
     /// @notice Who attested a candidate, of the window being judged.

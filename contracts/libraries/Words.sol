@@ -101,18 +101,25 @@ library Duty {
     uint256 internal constant STAKE_SHORT = 2;
 }
 
-/// @dev A participant as a staker and validator.
+/// @dev A participant as a staker.
 library Account {
     uint256 internal constant STAKE = 0 | (96 << 8);
     uint256 internal constant EXIT_AT = 96 | (40 << 8);
-    uint256 internal constant JAILED_UNTIL = 136 | (40 << 8);
-    uint256 internal constant REPUTATION = 176 | (24 << 8);
-    uint256 internal constant ID = 200 | (24 << 8); // from 1; an address keeps it
-    uint256 internal constant ROLES = 224 | (8 << 8);
-    uint256 internal constant SEAT = 232 | (8 << 8); // one more than the seat; 0: none
-    uint256 internal constant MISSED = 240 | (8 << 8); // windows in a row
+    uint256 internal constant JAILED_UNTIL = 136 | (40 << 8); // as a validator
+    uint256 internal constant ID = 176 | (24 << 8); // from 1; an address keeps it
+    uint256 internal constant ROLES = 200 | (8 << 8);
+    uint256 internal constant SEAT = 208 | (8 << 8); // one more than the seat; 0: none
+}
 
-    uint256 internal constant ASLEEP = 2; // windows missed
+/// @dev A seat; two to a word.
+library Seat {
+    uint256 internal constant ID = 0 | (24 << 8); // whose it is
+    uint256 internal constant STAKE = 24 | (96 << 8);
+    uint256 internal constant FLAGS = 120 | (8 << 8);
+
+    // Flags.
+    uint256 internal constant LEAVING = 1;
+    uint256 internal constant JAILED = 2; // until Account.JAILED_UNTIL; stays until somebody looks
 }
 
 /// @dev The window being judged. A seat of the active set is in OWING until it reveals, and in COMMITTED from its
@@ -127,6 +134,7 @@ library Round {
     uint256 internal constant UPDATES = 232 | (5 << 8);
     uint256 internal constant CANDIDATES = 237 | (6 << 8); // distinct digests attested
     uint256 internal constant STAGE = 243 | (5 << 8);
+    uint256 internal constant FEWEST = 248 | (8 << 8); // seats: fewer have no quorum for sure
 
     // Stages.
     uint256 internal constant IDLE = 0; // nothing is being judged
@@ -159,15 +167,25 @@ library Membership {
     uint256 internal constant TRAINERS = 24 | (24 << 8);
     uint256 internal constant SEATS = 48 | (32 << 8); // bitmap
     uint256 internal constant CHALLENGER = 80 | (160 << 8); // an address
+    uint256 internal constant MOVING = 240 | (8 << 8); // 1: a seat may change hands at the next boundary
 }
 
-/// @dev What a participant has earned; four to a word.
+/// @dev What a participant has earned as a trainer; four to a word.
 library Merit {
     uint256 internal constant CREDIT = 0 | (36 << 8); // in units
-    uint256 internal constant REPUTATION = 36 | (20 << 8); // as a trainer
+    uint256 internal constant REPUTATION = 36 | (20 << 8);
     uint256 internal constant HISTORY = 56 | (8 << 8); // the last verdicts, latest at the bottom; 1: rejected
 
     uint256 internal constant MOST = 2 ** 36 - 1; // units
+}
+
+/// @dev What a participant has earned as a validator; four to a word.
+library Service {
+    uint256 internal constant CREDIT = Merit.CREDIT;
+    uint256 internal constant REPUTATION = 36 | (20 << 8);
+    uint256 internal constant MISSED = 56 | (8 << 8); // windows in a row
+
+    uint256 internal constant ASLEEP = 2; // windows missed
 }
 
 /// @dev What became of an update; four to a word.
@@ -176,4 +194,22 @@ library Result {
     uint256 internal constant SHARE = 24 | (24 << 8);
     uint256 internal constant VERDICT = 48 | (8 << 8);
     uint256 internal constant KEEP = 56 | (8 << 8); // the window's
+}
+
+/// @dev What of a federation's parameters judging depends on: all but money.
+library Terms {
+    uint256 internal constant COMMIT_PERIOD = 0 | (32 << 8);
+    uint256 internal constant REVEAL_PERIOD = 32 | (32 << 8);
+    uint256 internal constant ATTEST_PERIOD = 64 | (32 << 8);
+    uint256 internal constant JAIL_PERIOD = 96 | (32 << 8);
+    uint256 internal constant SLASH_PPM = 128 | (32 << 8);
+    uint256 internal constant MIN_VALIDATORS = 160 | (8 << 8);
+    uint256 internal constant TRUST_SAMPLES = 168 | (8 << 8);
+    uint256 internal constant FLOOR = 176 | (16 << 8); // how far below zero a score may be
+}
+
+/// @dev The money among them.
+library Tariff {
+    uint256 internal constant MIN_STAKE = 0 | (96 << 8);
+    uint256 internal constant REWARD_RATE = 96 | (96 << 8);
 }

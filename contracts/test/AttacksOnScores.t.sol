@@ -26,7 +26,7 @@ contract ScoringAttacksTest is Attacks {
         bytes32 own = commitmentTo(validators[1], w.id, w.tag, scores, 4, salt);
         refuses(
             validators[1],
-            abi.encodeCall(IFederation.revealScores, (w.id, w.tag, scores, 4, salt)),
+            abi.encodeCall(IFederation.revealScores, (w.id, w.tag, 4, scores, salt)),
             abi.encodeWithSelector(IFederation.CommitmentMismatch.selector, own, copy)
         );
         for (uint256 i = 2; i < 5; ++i) revealAs(validators[i]);
@@ -51,7 +51,7 @@ contract ScoringAttacksTest is Attacks {
         bytes32 salt = saltOf(v, w.id);
         refuses(
             v,
-            abi.encodeCall(IFederation.revealScores, (w.id, other, scores, 4, salt)),
+            abi.encodeCall(IFederation.revealScores, (w.id, other, 4, scores, salt)),
             refusal
         );
         revealAll();

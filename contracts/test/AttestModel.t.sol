@@ -73,14 +73,7 @@ contract AttestModelTest is Setup {
         vm.assertEq(judged().attested, 31);
         vm.assertEq(federation.head().version, 1, "final once");
         vm.expectEmit(true, false, false, false, address(federation));
-        emit IFederation.WindowSettled(
-            1,
-            true,
-            new uint256[](0),
-            new uint256[](0),
-            new uint256[](0),
-            new uint256[](0)
-        );
+        emit IFederation.WindowSettled(1, true, new uint256[](0), "", new uint256[](0), "");
         vm.prank(validators[5]);
         federation.attestModel(1, _tag, MODEL, 0);
         vm.assertEq(uint8(federation.window(1).phase), uint8(IFederation.Phase.Final));

@@ -27,7 +27,6 @@ abstract contract Ghost is Test {
         uint256 base;
         uint64 tag;
         uint32 active;
-        address[] validators;
         uint256[] weights;
     }
 
@@ -43,9 +42,9 @@ abstract contract Ghost is Test {
     struct Settled {
         bool isFinal;
         uint256[] trainers; // money
-        uint256[] trainerReputations;
+        bytes trainerReputations;
         uint256[] validators; // money
-        uint256[] validatorReputations;
+        bytes validatorReputations;
     }
 
     // ----- What was reached -----
@@ -75,6 +74,7 @@ abstract contract Ghost is Test {
     mapping(uint256 window => uint256) private _ends; // 1: ended
     uint256 private _turn; // the last window that had one
     uint256[32] private _weights; // of its active set
+    mapping(uint256 seat => address) private _seated;
     address[32] private _judges;
     uint256 private _openWindow;
     uint256 private _judgingWindow;
@@ -226,7 +226,12 @@ abstract contract Ghost is Test {
         bytes32 topic = log.topics[0];
         if (topic == IFederation.ExitRequested.selector) {
             _books[_who(log, 1)].isLeaving = true;
+        } else if (topic == IFederation.SeatTaken.selector) {
+            uint256 seat = abi.decode(log.data, (uint8));
+            assertTrue(_seated[seat] == address(0), "a seat is taken once");
+            _seated[seat] = _who(log, 1);
         } else if (topic == IFederation.SeatLeft.selector) {
+            delete _seated[abi.decode(log.data, (uint8))];
             if (!_books[_who(log, 1)].isLeaving) ++evictions;
         } else if (topic == IFederation.Jailed.selector) {
             (uint8 role, uint256 until) = abi.decode(log.data, (uint8, uint256));
@@ -276,13 +281,14 @@ abstract contract Ghost is Test {
         _turn = uint256(log.topics[1]);
         Turn memory turn = abi.decode(_asStruct(log.data), (Turn));
         assertEq(turn.base, version, "W is the latest version");
-        assertGe(turn.validators.length, parameters.minValidators, "enough validators judge");
+        assertGe(turn.weights.length, parameters.minValidators, "enough validators judge");
         uint256 k;
         for (uint256 seat = 0; seat < 32; ++seat) {
             (_judges[seat], _weights[seat]) = (address(0), 0);
             if ((turn.active >> seat) & 1 == 0) continue;
-            (_judges[seat], _weights[seat]) = (turn.validators[k], turn.weights[k]);
-            Person storage p = _books[turn.validators[k++]];
+            (_judges[seat], _weights[seat]) = (_seated[seat], turn.weights[k++]);
+            Person storage p = _books[_seated[seat]];
+            assertTrue(_seated[seat] != address(0), "who judges has a seat");
             assertTrue(!p.isLeaving, "who leaves does not judge");
             assertGe(p.stake, parameters.minStake, "short stakes do not judge");
         }
@@ -325,7 +331,7 @@ abstract contract Ghost is Test {
             uint256 id = window * 16 + i;
             Person storage p = _books[authorOf[id]];
             sum += _credit(p, end.trainers[i]);
-            p.trainerReputation = end.trainerReputations[i];
+            p.trainerReputation = numberAt(end.trainerReputations, i);
             if (end.trainers[i] == 0) continue;
             assertTrue(_verdicts[id] == IFederation.Verdict.Paid, "only paid updates are paid");
         }
@@ -337,7 +343,7 @@ abstract contract Ghost is Test {
             if (_judges[seat] == address(0)) continue;
             Person storage p = _books[_judges[seat]];
             sum += _credit(p, end.validators[k]);
-            p.validatorReputation = end.validatorReputations[k];
+            p.validatorReputation = numberAt(end.validatorReputations, k);
             if (end.validators[k++] == 0) continue;
             bool isEarned = _attested[window][_judges[seat]] == _finals[window];
             assertTrue(isEarned, "only right attestations are paid");

@@ -166,7 +166,7 @@ contract Handler is Ghost {
             _call(
                 who,
                 0,
-                abi.encodeCall(IFederation.revealScores, (w.id, w.tag, scores, keep, salt))
+                abi.encodeCall(IFederation.revealScores, (w.id, w.tag, keep, scores, salt))
             );
         } else if (w.phase == IFederation.Phase.Attest) {
             if (habit == 3 || (w.attested >> seat) & 1 != 0) return false;
@@ -384,7 +384,7 @@ contract Handler is Ghost {
         bytes memory scores = abi.encodePacked(_state);
         bytes32 word = bytes32(_state);
         _call(who, 0, abi.encodeCall(IFederation.commitScores, (window, tag, word)));
-        _call(who, 0, abi.encodeCall(IFederation.revealScores, (window, tag, scores, 1, word)));
+        _call(who, 0, abi.encodeCall(IFederation.revealScores, (window, tag, 1, scores, word)));
         _call(who, 0, abi.encodeCall(IFederation.attestModel, (window, tag, word, 0)));
         address[] memory authors = _authors(window);
         if (authors.length > 1) authors[0] = authors[1];

@@ -76,8 +76,17 @@ contract LensTest is Setup {
         _agree(
             d.canReveal,
             who,
-            abi.encodeCall(IFederation.revealScores, (w.id, w.tag, scores, keep, salt)),
+            abi.encodeCall(IFederation.revealScores, (w.id, w.tag, keep, scores, salt)),
             "canReveal"
+        );
+        bytes[] memory both = new bytes[](2);
+        both[0] = abi.encodeCall(IFederation.revealScores, (w.id, w.tag, keep, scores, salt));
+        both[1] = abi.encodeCall(IFederation.tally, (w.id, authorsOf(w.id)));
+        _agree(
+            d.revealsLast,
+            who,
+            abi.encodeWithSignature("multicall(bytes[])", both),
+            "revealsLast"
         );
         _agree(
             d.canTally,
@@ -154,7 +163,9 @@ contract LensTest is Setup {
 
     function _revealAll() private {
         for (uint256 i = 0; i < 6; ++i) {
-            if (_duties(validators[i]).canReveal) revealAs(validators[i]);
+            if (!_duties(validators[i]).canReveal) continue;
+            if (_duties(validators[i]).revealsLast) _checkDuties(validators[i]);
+            revealAs(validators[i]);
         }
     }
 
@@ -193,10 +204,11 @@ contract LensTest is Setup {
             _attempt(owner, abi.encodeCall(IFederation.discard, (judging)));
             jump(2 hours);
         }
-        string[11] memory all = [
+        string[12] memory all = [
             "canSeal",
             "canCommit",
             "canReveal",
+            "revealsLast",
             "canTally",
             "canAttest",
             "canSettle",

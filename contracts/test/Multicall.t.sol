@@ -24,7 +24,7 @@ contract MulticallTest is Setup {
         IFederation.Window memory w = judged();
         bytes memory reveal = abi.encodeCall(
             IFederation.revealScores,
-            (w.id, w.tag, encode(list(100)), 1, 0)
+            (w.id, w.tag, 1, encode(list(100)), 0)
         );
         vm.prank(validators[3]);
         (bool done, bytes memory answer) = address(federation).call(

@@ -15,7 +15,7 @@ contract RevealScoresTest is Setup {
     }
 
     function _call(bytes memory scores, uint8 keep) private view returns (bytes memory) {
-        return abi.encodeCall(IFederation.revealScores, (1, _tag, scores, keep, SALT));
+        return abi.encodeCall(IFederation.revealScores, (1, _tag, keep, scores, SALT));
     }
 
     function _commit(address who, bytes memory scores, uint8 keep) private {
@@ -59,7 +59,7 @@ contract RevealScoresTest is Setup {
         vm.expectEmit(address(federation));
         emit IFederation.ScoresRevealed(1, who, bytes32(scores), keep);
         vm.prank(who);
-        federation.revealScores(1, _tag, scores, keep, salt);
+        federation.revealScores(1, _tag, keep, scores, salt);
 
         vm.assertEq(judged().committed, 8);
         vm.assertEq(judged().revealed, 8);
@@ -71,7 +71,7 @@ contract RevealScoresTest is Setup {
         _commit(validators[0], scores, 0);
         passDeadline();
         vm.prank(validators[0]);
-        federation.revealScores(1, _tag, scores, 0, SALT);
+        federation.revealScores(1, _tag, 0, scores, SALT);
         vm.assertEq(federation.commitmentOf(0), bytes32(scores));
     }
 
@@ -117,12 +117,12 @@ contract RevealScoresTest is Setup {
         vm.expectEmit(address(federation));
         emit IFederation.ScoresRevealed(1, validators[2], bytes32(encode(list(-30))), 1);
         vm.prank(validators[2]);
-        federation.revealScores(1, tag, encode(list(-30)), 1, 0);
+        federation.revealScores(1, tag, 1, encode(list(-30)), 0);
         vm.assertEq(judged().revealed, 4);
         vm.assertEq(judged().committed, 4);
         vm.prank(validators[2]);
         vm.expectRevert(abi.encodeWithSelector(IFederation.AlreadyActed.selector, validators[2]));
-        federation.revealScores(1, tag, encode(list(-30)), 1, 0);
+        federation.revealScores(1, tag, 1, encode(list(-30)), 0);
         vm.warp(judged().deadline);
         revealAs(validators[1]);
         jump(1);
@@ -142,7 +142,7 @@ contract RevealScoresTest is Setup {
 
     function test_revealScores_refusesAnotherWindow() public {
         commitAll();
-        bytes memory call = abi.encodeCall(IFederation.revealScores, (2, _tag, "", 0, SALT));
+        bytes memory call = abi.encodeCall(IFederation.revealScores, (2, _tag, 0, "", SALT));
         bytes memory refusal = abi.encodeWithSelector(IFederation.NotJudgedNow.selector, 2, 1);
         refuses(validators[0], call, refusal);
     }
@@ -150,7 +150,7 @@ contract RevealScoresTest is Setup {
     function testFuzz_revealScores_refusesAnotherTag(uint64 tag) public {
         vm.assume(tag != _tag);
         commitAll();
-        bytes memory call = abi.encodeCall(IFederation.revealScores, (1, tag, "", 0, SALT));
+        bytes memory call = abi.encodeCall(IFederation.revealScores, (1, tag, 0, "", SALT));
         bytes memory refusal = abi.encodeWithSelector(IFederation.WrongTag.selector, tag, _tag);
         refuses(validators[0], call, refusal);
     }
@@ -211,7 +211,7 @@ contract RevealScoresTest is Setup {
         address who = validators[1];
         refuses(
             who,
-            abi.encodeCall(IFederation.revealScores, (1, _tag, scores, keep, salt)),
+            abi.encodeCall(IFederation.revealScores, (1, _tag, keep, scores, salt)),
             abi.encodeWithSelector(
                 IFederation.CommitmentMismatch.selector,
                 commitmentTo(who, 1, _tag, scores, keep, salt),

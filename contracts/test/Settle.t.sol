@@ -30,9 +30,9 @@ contract SettleTest is Setup {
         // As settled.
         bool isFinal;
         uint256[] trainers;
-        uint256[] trainerReputations;
+        bytes trainerReputations;
         uint256[] validators;
-        uint256[] validatorReputations;
+        bytes validatorReputations;
     }
 
     function setUp() public {
@@ -75,7 +75,7 @@ contract SettleTest is Setup {
     function _readSettled(Case memory c) private {
         bytes memory data = dataOf(vm.getRecordedLogs(), IFederation.WindowSettled.selector);
         (c.isFinal, c.trainers, c.trainerReputations, c.validators, c.validatorReputations) = abi
-            .decode(data, (bool, uint256[], uint256[], uint256[], uint256[]));
+            .decode(data, (bool, uint256[], bytes, uint256[], bytes));
     }
 
     function _reputationOf(uint256 validator) private view returns (uint256) {
@@ -181,7 +181,11 @@ contract SettleTest is Setup {
             }
             uint256 pay = _units((c.reward * 30 * c.weights[v] * part) / (100 * 1e6 * total));
             vm.assertEq(c.validators[k], pay, "validator's pay");
-            vm.assertEq(c.validatorReputations[k++], reputation, "validator's reputation");
+            vm.assertEq(
+                numberAt(c.validatorReputations, k++),
+                reputation,
+                "validator's reputation"
+            );
             vm.assertEq(_reputationOf(v), reputation);
             uint256 slash = c.deeds[v] == 2 || c.deeds[v] == 4 ? SLASH : 0;
             vm.assertEq(federation.participant(validators[v]).stake, c.stakes[v] - slash, "stake");
@@ -201,7 +205,7 @@ contract SettleTest is Setup {
                 reputation = _toward(reputation, 0, 20);
                 if (federation.participant(trainers[i]).trainerJailedUntil != 0) reputation = START;
             }
-            vm.assertEq(c.trainerReputations[i], reputation, "trainer's reputation");
+            vm.assertEq(numberAt(c.trainerReputations, i), reputation, "trainer's reputation");
             vm.assertEq(federation.participant(trainers[i]).trainerReputation, reputation);
         }
     }

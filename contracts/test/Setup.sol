@@ -319,7 +319,7 @@ abstract contract Setup is Test {
         bytes memory scores = scoresOf(validator, w.updates);
         uint8 keep = keepOf(validator, w.updates);
         vm.prank(validator);
-        federation.revealScores(w.id, w.tag, scores, keep, saltOf(validator, w.id));
+        federation.revealScores(w.id, w.tag, keep, scores, saltOf(validator, w.id));
     }
 
     function revealAll() internal {

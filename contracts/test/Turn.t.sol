@@ -41,7 +41,7 @@ contract TurnTest is Setup {
                 );
                 uint64 tag = uint64(uint256(keccak256(seed)));
                 vm.expectEmit(address(federation));
-                emit IFederation.TurnBegan(1, 0, tag, 31, validators, _weights(5));
+                emit IFederation.TurnBegan(1, 0, tag, 31, _weights(5));
             }
             submitAs(trainers[i], 0, digest, RAW, 1);
         }

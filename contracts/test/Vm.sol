@@ -314,6 +314,13 @@ abstract contract Test {
         _excludedSenders.push(sender);
     }
 
+    // ----- Reading -----
+
+    /// @notice A number of a list that an event holds as three bytes each.
+    function numberAt(bytes memory list, uint256 index) internal pure returns (uint256 number) {
+        for (uint256 i = 0; i < 3; ++i) number = (number << 8) | uint8(list[3 * index + i]);
+    }
+
     // ----- What the runner asks for -----
 
     function targetContracts() external view returns (address[] memory) {

@@ -94,7 +94,6 @@ class Past:
             baseVersion=len(self.history.versions) - 1,
             tag=window,
             active=0,
-            validators=(),
             weights=(),
         )
 
@@ -129,9 +128,9 @@ class Past:
             window=window,
             isFinal=self.history.version_of(window) is not None,
             trainers=[],
-            trainerReputations=[],
+            trainerReputations=b"",
             validators=[],
-            validatorReputations=[],
+            validatorReputations=b"",
         )
 
     def void(self, window: int) -> None:

@@ -75,6 +75,12 @@ def test_reveals_what_it_scored() -> None:
     assert asked(now, Notes(scored={(3, 9): SCORED})) == (Reveal(3, 9, SCORED),)
 
 
+def test_tallies_along_with_the_last_reveal() -> None:
+    duties = replace(IDLE, can_reveal=True, reveals_last=True)
+    now = view(duties, window(3, Phase.REVEAL, tag=9, updates=2))
+    assert asked(now, Notes(scored={(3, 9): SCORED})) == (Reveal(3, 9, SCORED, last=True),)
+
+
 def test_recomputes_before_it_attests() -> None:
     now = view(replace(IDLE, can_attest=True), window(3, Phase.ATTEST, tag=9))
     assert asked(now) == (Recompute(3, 9),)

@@ -11,6 +11,7 @@ IDLE = Duties(
     can_seal=False,
     can_commit=False,
     can_reveal=False,
+    reveals_last=False,
     can_tally=False,
     can_attest=False,
     can_settle=False,

@@ -37,6 +37,9 @@ def story() -> list[tuple[str, dict[str, Any]]]:
         ("Joined", {"participant": who, "roles": 3, "stake": 10**17, "profile": bytes(32)})
         for who in (A, B, C)
     ]
+    seated = [
+        ("SeatTaken", {"participant": who, "seat": seat}) for seat, who in enumerate((A, B, C))
+    ]
     submitted = [
         (
             "UpdateSubmitted",
@@ -57,7 +60,6 @@ def story() -> list[tuple[str, dict[str, Any]]]:
         "baseVersion": 0,
         "tag": 7,
         "active": 0b111,
-        "validators": (A, B, C),
         "weights": (10, 10, 30),
     }
     revealed = [
@@ -83,6 +85,7 @@ def story() -> list[tuple[str, dict[str, Any]]]:
     return [
         CREATED,
         *joined,
+        *seated,
         *submitted,
         ("WindowSealed", {"window": 1, "updates": 2}),
         ("TurnBegan", turn),
