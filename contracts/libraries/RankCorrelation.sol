@@ -5,7 +5,7 @@ import {FixedPointMathLib} from "solady/src/utils/FixedPointMathLib.sol";
 
 /// @title Spearman's rank correlation of two rows of up to 16 values
 /// @notice Pearson's correlation of the mean ranks: equal values share the mean of their ranks.
-/// @dev A row is one word of 16 lanes of 16 bits, each a value below 2^15, and all lanes are ranked at
+/// @dev A row is one word of 16 lanes of 16 bits, each a value below 2^15 - 1, and all lanes are ranked at
 /// once. With H the top bit of every lane, no lane of (X | H) - Y borrows from the next, and its top
 /// bit is set where x >= y. For each lane that counts, u = (how many are <= it) - (how many are >= it)
 /// is twice its mean rank less the mean of all ranks. It lies in [-16, 16] and sums to zero. Kept as
@@ -54,21 +54,24 @@ library RankCorrelation {
     }
 
     /// @notice u + 16 for every lane that counts, 16 for the others.
+    /// @dev Compares each lane with the one `by` bits above it, around the word: for half of all distances, as each pair
+    /// speaks for both of its lanes. Lanes that do not count are above all that do, which is then taken back.
     function centredRanks(uint256 x, uint256 counts) internal pure returns (uint256) {
-        // Safe: x and y are below 2^15, so each lane of d is 2^15 + x - y, in [1, 2^16 - 1], and each of
-        // ranks at most 2 * 16.
+        // Safe: x and y are below 2^15, so each lane of d is 2^15 + x - y, in [1, 2^16 - 1]; a lane of ranks starts at
+        // 16, and moves by at most two in each of seven rounds and by one in the last.
         unchecked {
-            x &= counts & ~TOPS;
+            x = (x & counts) | ~(counts | TOPS);
             uint256 topped = x | TOPS;
             uint256 ranks = MIDDLE;
-            uint256 rest = x;
-            for (uint256 left = counts; left != 0; (left, rest) = (left >> 16, rest >> 16)) {
-                if (left & 1 == 0) continue;
-                uint256 d = topped - (rest & 0xffff) * ONES;
-                // One if x >= y, one more if x > y: less one, their sum over y is u.
-                ranks += ((d >> 15) & ONES) + (((d - ONES) >> 15) & ONES);
+            for (uint256 by = 16; ; by += 16) {
+                uint256 d = topped - ((x >> by) | (x << (256 - by)));
+                // One if x >= y, one more if x > y: less one, it is the sign of x - y.
+                uint256 signs = ((d >> 15) & ONES) + (((d - ONES) >> 15) & ONES);
+                ranks += signs;
+                if (by == 128) break; // a lane and the one opposite: both speak
+                ranks -= (signs << by) | (signs >> (256 - by));
             }
-            return ((ranks - size(counts) * ONES) & counts) | (MIDDLE & ~counts);
+            return ((ranks + (15 - size(counts)) * ONES) & counts) | (MIDDLE & ~counts);
         }
     }
 

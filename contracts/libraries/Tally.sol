@@ -67,18 +67,23 @@ library Tally {
     uint256 private constant MALFORMED_LANE = 0x8001 + BASE;
     uint256 private constant FEWEST_COMMON = 4;
     uint256 private constant FEWEST_MALFORMED = 3;
+    uint256 private constant LANE = 0xffff;
+    uint256 private constant HALF = LANE * WeightedMedian.ONES; // every other lane
     uint256 private constant ONES =
         0x0001000100010001000100010001000100010001000100010001000100010001;
 
-    /// @dev Room to work in. A row is a word with a lane of 16 bits an update, like `scores`.
+    /// @dev Room to work in. A row is a word with a lane of 16 bits an update, like `scores`; a lane of a set of updates
+    /// is 0xffff or 0.
     struct Desk {
         uint256[] rows; // m; scores plus BASE, modulo 2^16
-        uint256[] ballots; // m; a vote of each validator without its value
-        uint256[] others; // m rows; the consensus of the others, plus BASE
-        uint256[] common; // m rows; 0xffff where a validator's score meets a consensus of the others
-        uint256[] votes; // room for m votes
-        uint256 authors; // byte i: one plus the author of update i as a validator, 0 if it is none
+        uint256[] own; // m sets; what a validator wrote and so does not judge
+        uint256[] alone; // m sets; what a validator judges without others who have a consensus
+        uint256[] moved; // m rows; the consensus, xor that of the others
+        uint256[] columns; // room for m rows of votes
         uint256 weight; // all revealed weight
+        uint256 heaviest; // the most that one has of it
+        uint256 consensus; // a row; plus BASE
+        uint256 agreed; // a set; what has a consensus
     }
 
     /// @notice The verdicts of a window.
@@ -98,9 +103,13 @@ library Tally {
 
         Desk memory desk;
         output.keep = _layOut(desk, input, m, n);
-        for (uint256 i = 0; i < n; ++i) _judge(input, output, desk, i);
-        for (uint256 v = 0; v < m; ++v) {
-            output.agreement[v] = _agreement(desk.rows[v], desk.others[v], desk.common[v]);
+        unchecked {
+            // Safe: n and m are small. Every other update, then the rest: votes are twice as wide as scores.
+            for (uint256 half = 0; half < 2; ++half) {
+                _sort(desk, 16 - 16 * half);
+                for (uint256 i = half; i < n; i += 2) _judge(input, output, desk, i);
+            }
+            for (uint256 v = 0; v < m; ++v) output.agreement[v] = _agreement(desk, v);
         }
         _share(input, output, _accept(output, input.rejectBelow));
     }
@@ -121,41 +130,29 @@ library Tally {
         uint256 m,
         uint256 n
     ) private pure returns (uint256) {
-        uint256[] memory votes = desk.votes = WeightedMedian.room(m);
-        desk.others = new uint256[](m);
-        desk.common = new uint256[](m);
-        uint256 indexOf = _placeBallots(desk, input, votes, m);
-        if (m > 1) desk.authors = _authors(input.authorSeat, indexOf, n); // else nobody else is there
-        (uint256 place, ) = WeightedMedian.find(votes, desk.weight);
-        return WeightedMedian.valueOf(votes.get(place));
-    }
-
-    /// @dev Fills rows, ballots and weight, and votes with the keep votes.
-    /// @return indexOf Byte s: one plus the index of the validator in seat s.
-    function _placeBallots(
-        Desk memory desk,
-        Input memory input,
-        uint256[] memory votes,
-        uint256 m
-    ) private pure returns (uint256 indexOf) {
-        uint256[] memory rows = desk.rows = new uint256[](m);
-        uint256[] memory ballots = desk.ballots = new uint256[](m);
-        (uint256[] memory scores, uint256[] memory weights) = (input.scores, input.weights);
-        (uint256[] memory keeps, uint256[] memory seats) = (input.keeps, input.seats);
+        uint256[] memory rows = desk.rows = DynamicArrayLib.malloc(m);
+        uint256[] memory columns = desk.columns = DynamicArrayLib.malloc(m);
+        desk.own = new uint256[](m);
+        desk.alone = new uint256[](m);
+        desk.moved = new uint256[](m);
+        uint256[] memory weights = input.weights;
         uint256 weight;
+        uint256 heaviest;
+        uint256 indexOf; // byte s: one plus the index of the validator in seat s
         // Safe: weights are at most 2^96 and at most 32; v < m.
         unchecked {
             for (uint256 v = 0; v < m; ++v) {
-                rows.set(v, _raised(scores.get(v)));
+                rows.set(v, _raised(input.scores.get(v)));
+                WeightedMedian.insert(columns, v, WeightedMedian.row(input.keeps.get(v), v));
+                indexOf |= (v + 1) << (8 * input.seats.get(v));
                 uint256 w = weights.get(v);
                 weight += w;
-                uint256 ballot = WeightedMedian.vote(0, v, w);
-                ballots.set(v, ballot);
-                WeightedMedian.insert(votes, v, WeightedMedian.withValue(ballot, keeps.get(v)));
-                indexOf |= (v + 1) << (8 * seats.get(v));
+                if (w > heaviest) heaviest = w;
             }
         }
-        desk.weight = weight;
+        (desk.weight, desk.heaviest) = (weight, heaviest);
+        if (m > 1) _markOwn(desk.own, input.authorSeat, indexOf, n); // else nobody else is there
+        return WeightedMedian.find(columns, weights, 0, weight);
     }
 
     /// @dev Adds BASE to every lane, modulo 2^16: the top bits by xor, so that nothing carries over.
@@ -166,15 +163,34 @@ library Tally {
         }
     }
 
-    function _authors(
+    function _markOwn(
+        uint256[] memory own,
         uint256[] memory seats,
         uint256 indexOf,
         uint256 n
-    ) private pure returns (uint256 authors) {
-        // Safe: i < n <= 16; a seat of 32 or more shifts everything out.
+    ) private pure {
+        // Safe: i < n <= 16; a seat of 32 or more shifts everything out; an index is below m, the length of own.
         unchecked {
-            for (uint256 i = 0; i < n; ++i)
-                authors |= ((indexOf >> (8 * seats.get(i))) & 0xff) << (8 * i);
+            for (uint256 i = 0; i < n; ++i) {
+                uint256 v = (indexOf >> (8 * seats.get(i))) & 0xff;
+                if (v != 0) own.set(v - 1, own.get(v - 1) | (LANE << (240 - 16 * i)));
+            }
+        }
+    }
+
+    /// @dev Sorts the votes on every other update, those whose lanes have `shift` (16 or 0) modulo 32. An author's value
+    /// is more than any other, a code's more than any score.
+    function _sort(Desk memory desk, uint256 shift) private pure {
+        (uint256[] memory rows, uint256[] memory own) = (desk.rows, desk.own);
+        uint256[] memory columns = desk.columns;
+        // Safe: v < m; a value has 17 bits.
+        unchecked {
+            for (uint256 v = 0; v < rows.length; ++v) {
+                uint256 values =
+                    ((rows.get(v) >> shift) & HALF) |
+                        (((own.get(v) >> shift) & WeightedMedian.ONES) << 16);
+                WeightedMedian.insert(columns, v, WeightedMedian.row(values, v));
+            }
         }
     }
 
@@ -186,106 +202,131 @@ library Tally {
         Desk memory desk,
         uint256 i
     ) private pure {
-        (uint256 count, uint256 weight, uint256 real, uint256 codes) = _collect(desk, i);
+        uint256[] memory columns = desk.columns;
+        uint256[] memory weights = input.weights;
+        uint256 shift = (240 - 16 * i) & 0xe0;
         // Safe: weights are at most 2^96 and at most 32, so no sum of them, nor twice one, leaves 256
         // bits; and no vote weighs more than all of them, real, which is part of weight.
         unchecked {
-            if (2 * real <= weight) {
+            uint256 count = weights.length;
+            uint256 weight = desk.weight;
+            uint256 last = WeightedMedian.voteAt(columns, count - 1, shift);
+            if (WeightedMedian.valueOf(last) > LANE) {
+                weight -= weights.get(WeightedMedian.voterOf(last));
+                last = WeightedMedian.voteAt(columns, --count - 1, shift); // the author is not alone
+            }
+            uint256 real = weight;
+            bool malformed;
+            uint256 overruled;
+            if (WeightedMedian.valueOf(last) > SPAN) {
+                (count, real, malformed, overruled) = _countCodes(
+                    input,
+                    columns,
+                    i,
+                    shift,
+                    count,
+                    weight
+                );
                 // Nor have the others a consensus without any one real score: there are no agreements.
-                bool malformed = _malformed(input, desk, codes, i);
-                output.consensus[i] = malformed ? MALFORMED : NO_CONSENSUS;
-                output.verdicts[i] = malformed ? MALFORMED_VERDICT : REJECTED;
-                return;
-            }
-            if (codes != 0) output.overruled |= _seats(input.seats, codes);
-
-            uint256[] memory votes = desk.votes;
-            uint256 shift = 240 - 16 * i;
-            (uint256 place, uint256 upTo) = WeightedMedian.find(votes, real);
-            output.consensus[i] = int256(WeightedMedian.valueOf(votes.get(place))) - int256(BASE);
-            output.verdicts[i] = REJECTED; // until it is accepted
-            (uint256[] memory others, uint256[] memory common) = (desk.others, desk.common);
-            for (uint256 k = 0; k < count; ++k) {
-                uint256 vote = votes.get(k);
-                uint256 w = WeightedMedian.weightOf(vote);
-                if (2 * real <= weight + w) continue; // 2 (real - w) <= weight - w
-                uint256 v = WeightedMedian.voterOf(vote);
-                uint256 median = WeightedMedian.without(votes, real, place, upTo, k);
-                others.set(v, others.get(v) | (median << shift));
-                common.set(v, common.get(v) | (0xffff << shift));
-            }
-        }
-    }
-
-    /// @dev Puts the real scores of an update's judges, plus BASE, on the desk.
-    /// @return count How many they are.
-    /// @return weight The weight of the judges.
-    /// @return real The weight of those with a real score.
-    /// @return codes Bitmap over validators of those without.
-    function _collect(
-        Desk memory desk,
-        uint256 i
-    ) private pure returns (uint256 count, uint256 weight, uint256 real, uint256 codes) {
-        (uint256[] memory rows, uint256[] memory ballots) = (desk.rows, desk.ballots);
-        uint256[] memory votes = desk.votes;
-        // Safe: see _judge.
-        unchecked {
-            uint256 m = rows.length;
-            uint256 shift = 240 - 16 * i;
-            uint256 author = ((desk.authors >> (8 * i)) & 0xff) - 1; // none wraps to no index
-            weight = desk.weight;
-            for (uint256 v = 0; v < m; ++v) {
-                uint256 ballot = ballots.get(v);
-                uint256 value = (rows.get(v) >> shift) & 0xffff;
-                if (v == author) {
-                    weight -= WeightedMedian.weightOf(ballot);
-                } else if (value > SPAN) {
-                    codes |= 1 << v;
-                } else {
-                    WeightedMedian.insert(votes, count++, WeightedMedian.withValue(ballot, value));
-                    real += WeightedMedian.weightOf(ballot);
+                if (2 * real <= weight) {
+                    output.consensus[i] = malformed ? MALFORMED : NO_CONSENSUS;
+                    output.verdicts[i] = malformed ? MALFORMED_VERDICT : REJECTED;
+                    return;
                 }
+                output.overruled |= overruled;
+            }
+            output.verdicts[i] = REJECTED; // until it is accepted
+            uint256 to = 240 - 16 * i;
+            if (2 * real <= weight + desk.heaviest)
+                _markAlone(desk, weights, shift, count, 2 * real - weight, to);
+            uint256 median =
+                count == 1
+                    ? WeightedMedian.find(columns, weights, shift, real)
+                    : WeightedMedian.findWithout(
+                        columns,
+                        weights,
+                        shift,
+                        real,
+                        count,
+                        desk.moved,
+                        to
+                    );
+            output.consensus[i] = int256(median) - int256(BASE);
+            desk.consensus |= median << to;
+            desk.agreed |= LANE << to;
+        }
+    }
+
+    /// @dev Marks those without whom the others have no consensus: 2 (real - w) <= weight - w.
+    function _markAlone(
+        Desk memory desk,
+        uint256[] memory weights,
+        uint256 shift,
+        uint256 count,
+        uint256 most,
+        uint256 to
+    ) private pure {
+        unchecked {
+            // Safe: k < count, as many as there are votes.
+            for (uint256 k = 0; k < count; ++k) {
+                uint256 v = WeightedMedian.voterOf(WeightedMedian.voteAt(desk.columns, k, shift));
+                if (weights.get(v) >= most) desk.alone.set(v, desk.alone.get(v) | (LANE << to));
             }
         }
     }
 
-    /// @dev Whether enough of those who gave a code for an update call it malformed.
-    function _malformed(
+    /// @dev Takes those who gave a code, who are the last of `count` votes of `weight`, from the column of update i.
+    /// @return How many real scores are left.
+    /// @return real Their weight.
+    /// @return malformed Whether enough call it malformed.
+    /// @return seats Bitmap of the seats of those who gave a code.
+    function _countCodes(
         Input memory input,
-        Desk memory desk,
-        uint256 codes,
-        uint256 i
-    ) private pure returns (bool) {
+        uint256[] memory columns,
+        uint256 i,
+        uint256 shift,
+        uint256 count,
+        uint256 weight
+    ) private pure returns (uint256, uint256 real, bool malformed, uint256 seats) {
         uint256 accusers;
         uint256 accusing;
         // Safe: see _judge; the active weight is one of at most 32 validators too.
         unchecked {
-            for (uint256 v = 0; v < desk.rows.length; ++v) {
-                if ((codes >> v) & 1 == 0) continue;
-                if ((desk.rows.get(v) >> (240 - 16 * i)) & 0xffff != MALFORMED_LANE) continue;
+            for (real = weight; count != 0; --count) {
+                uint256 vote = WeightedMedian.voteAt(columns, count - 1, shift);
+                if (WeightedMedian.valueOf(vote) <= SPAN) break;
+                uint256 v = WeightedMedian.voterOf(vote);
+                uint256 w = input.weights.get(v);
+                real -= w;
+                seats |= 1 << input.seats.get(v);
+                if (WeightedMedian.valueOf(vote) != MALFORMED_LANE) continue;
                 ++accusers;
-                accusing += input.weights[v];
+                accusing += w;
             }
             uint256 active = input.activeWeight.zeroFloorSub(input.authorWeight[i]);
-            return accusers >= FEWEST_MALFORMED && 3 * accusing > 2 * active;
+            malformed = accusers >= FEWEST_MALFORMED && 3 * accusing > 2 * active;
         }
-    }
-
-    /// @dev From a bitmap over validators to one over their seats.
-    function _seats(
-        uint256[] memory seats,
-        uint256 validators
-    ) private pure returns (uint256 bitmap) {
-        for (uint256 v = 0; v < seats.length; ++v) {
-            if ((validators >> v) & 1 != 0) bitmap |= 1 << seats[v];
-        }
+        return (count, real, malformed, seats);
     }
 
     /// @dev The rank correlation of one validator's scores with the consensus of the others.
-    function _agreement(uint256 row, uint256 others, uint256 common) private pure returns (int256) {
+    function _agreement(Desk memory desk, uint256 v) private pure returns (int256) {
+        uint256 row = desk.rows.get(v);
+        uint256 common = desk.agreed & _real(row) & ~(desk.own.get(v) | desk.alone.get(v));
         if (RankCorrelation.size(common) < FEWEST_COMMON) return NO_AGREEMENT;
+        uint256 others = desk.consensus ^ desk.moved.get(v);
         (int256 ppm, , bool varies) = RankCorrelation.spearman(row, others, common);
         return varies ? ppm : NO_AGREEMENT;
+    }
+
+    /// @dev The set of the updates with real scores in a row: at most SPAN, so below 2^15.
+    function _real(uint256 row) private pure returns (uint256) {
+        uint256 tops = ONES << 15;
+        unchecked {
+            // Safe: no lane borrows from the next.
+            uint256 real = ((tops | (SPAN * ONES)) - (row & ~tops)) & ~row & tops;
+            return (real >> 15) * LANE;
+        }
     }
 
     /// @dev Marks the best `keep` updates that are not below the floor as accepted.
