@@ -3,15 +3,15 @@ pragma solidity ^0.8.37;
 
 import {DynamicArrayLib} from "solady/src/utils/DynamicArrayLib.sol";
 import {FixedPointMathLib} from "solady/src/utils/FixedPointMathLib.sol";
-import {LibSort} from "solady/src/utils/LibSort.sol";
 import {LogOfRatio} from "./LogOfRatio.sol";
+import {LowerMedian} from "./LowerMedian.sol";
 
 /// @title Shares by the entropy weight method
 /// @notice Several indicators, all benefits, say how much each of n updates should count. An indicator
 /// that tells the updates apart (low entropy) weighs more than one that is even, none more than 2/3;
 /// values are winsorised to [1/2, 2] times their lower median, and no update gets more than 2/n, so
 /// that no single value lets its owner take the model over.
-/// @dev WAD fixed point (1e18 is one). Values are below 2^128 and there are at most 2^16 updates, so that
+/// @dev WAD fixed point (1e18 is one). Values are below 2^128 and there are at most 16 updates, so that
 /// products with WAD and their sums stay within 256 bits: the arithmetic is unchecked. Indices run below
 /// the length of arrays that are all of the same length: access is unchecked too.
 library EntropyShares {
@@ -58,12 +58,10 @@ library EntropyShares {
         int256 logN
     ) internal pure returns (uint256 sum, uint256 gain) {
         uint256 n = values.length;
-        uint256[] memory sorted = LibSort.copy(values);
-        LibSort.insertionSort(sorted);
+        (uint256 median, bool even) = LowerMedian.find(values);
         unchecked {
-            uint256 median = sorted.get((n - 1) / 2);
             // A median of zero makes every value zero, winsorised.
-            if (median == 0 || sorted.get(0) == sorted.get(n - 1)) {
+            if (even || median == 0) {
                 for (uint256 i = 0; i < n; ++i) values.set(i, 1);
                 return (n, 0);
             }
@@ -72,7 +70,9 @@ library EntropyShares {
             uint256 centre = 2 * median;
             int256 logs; // of x ln (x/c)
             for (uint256 i = 0; i < n; ++i) {
-                uint256 x = (2 * values.get(i)).clamp(median, most);
+                uint256 x = 2 * values.get(i);
+                if (x < median) x = median;
+                else if (x > most) x = most;
                 values.set(i, x);
                 sum += x;
                 logs += int256(x) * LogOfRatio.ln(x, centre);

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.37;
 
 import {FixedPointMathLib} from "solady/src/utils/FixedPointMathLib.sol";
+import {Lanes} from "./Lanes.sol";
 
 /// @title Spearman's rank correlation of two rows of up to 16 values
 /// @notice Pearson's correlation of the mean ranks: equal values share the mean of their ranks.
@@ -13,10 +14,8 @@ import {FixedPointMathLib} from "solady/src/utils/FixedPointMathLib.sol";
 /// 16 * 31^2 < 2^16 and so stay within lanes: the top lane of X times Y reversed is their dot product.
 library RankCorrelation {
     int256 private constant PPM = 1e6;
-    uint256 private constant ONES =
-        0x0001000100010001000100010001000100010001000100010001000100010001;
-    uint256 private constant TOPS =
-        0x8000800080008000800080008000800080008000800080008000800080008000;
+    uint256 private constant ONES = Lanes.ONES;
+    uint256 private constant TOPS = Lanes.TOPS;
     uint256 private constant MIDDLE = 16 * ONES;
 
     /// @notice The correlation of rows `x` and `y` in ppm, in [-1e6, 1e6], truncated toward zero.
@@ -46,13 +45,6 @@ library RankCorrelation {
         }
     }
 
-    /// @notice How many lanes count.
-    function size(uint256 counts) internal pure returns (uint256) {
-        unchecked {
-            return ((counts & ONES) * ONES) >> 240; // at most 16: no lane carries
-        }
-    }
-
     /// @notice u + 16 for every lane that counts, 16 for the others.
     /// @dev Compares each lane with the one `by` bits above it, around the word: for half of all distances, as each pair
     /// speaks for both of its lanes. Lanes that do not count are above all that do, which is then taken back.
@@ -71,7 +63,7 @@ library RankCorrelation {
                 if (by == 128) break; // a lane and the one opposite: both speak
                 ranks -= (signs << by) | (signs >> (256 - by));
             }
-            return ((ranks + (15 - size(counts)) * ONES) & counts) | (MIDDLE & ~counts);
+            return ((ranks + (15 - Lanes.size(counts)) * ONES) & counts) | (MIDDLE & ~counts);
         }
     }
 

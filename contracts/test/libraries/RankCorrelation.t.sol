@@ -84,12 +84,6 @@ contract RankCorrelationTest is Test {
         for (uint256 i = 0; i < 16; ++i) vm.assertEq(lane(back, i), lane(row, 15 - i));
     }
 
-    function testFuzz_size_countsLanes(uint16 which) public pure {
-        uint256 count;
-        for (uint256 i = 0; i < 16; ++i) count += (which >> i) & 1;
-        vm.assertEq(RankCorrelation.size(lanes(which)), count);
-    }
-
     function testFuzz_dot_isTheSumOfProducts(uint256 x, uint256 y, uint16 which) public pure {
         uint256 counts = lanes(which);
         uint256 left = RankCorrelation.centredRanks(values(x), counts);
