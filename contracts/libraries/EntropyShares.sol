@@ -3,14 +3,15 @@ pragma solidity ^0.8.37;
 
 import {DynamicArrayLib} from "solady/src/utils/DynamicArrayLib.sol";
 import {FixedPointMathLib} from "solady/src/utils/FixedPointMathLib.sol";
-import {LibSort} from "solady/src/utils/LibSort.sol";
+import {LogOfRatio} from "./LogOfRatio.sol";
+import {LowerMedian} from "./LowerMedian.sol";
 
 /// @title Shares by the entropy weight method
 /// @notice Several indicators, all benefits, say how much each of n updates should count. An indicator
 /// that tells the updates apart (low entropy) weighs more than one that is even, none more than 2/3;
 /// values are winsorised to [1/2, 2] times their lower median, and no update gets more than 2/n, so
 /// that no single value lets its owner take the model over.
-/// @dev WAD fixed point (1e18 is one). Values are below 2^128 and there are at most 2^16 updates, so that
+/// @dev WAD fixed point (1e18 is one). Values are below 2^128 and there are at most 16 updates, so that
 /// products with WAD and their sums stay within 256 bits: the arithmetic is unchecked. Indices run below
 /// the length of arrays that are all of the same length: access is unchecked too.
 library EntropyShares {
@@ -19,7 +20,7 @@ library EntropyShares {
     using FixedPointMathLib for uint256;
 
     uint256 internal constant WAD = 1e18;
-    /// @dev Below this 1 - E an indicator counts as even. Rounding is below 1e-16.
+    /// @dev Below this 1 - E an indicator counts as even. Rounding is below 1e-14.
     int256 private constant EVEN = 1e9;
     uint256 private constant MOST = (WAD * 2) / 3;
 
@@ -31,55 +32,56 @@ library EntropyShares {
         if (n == 1) result[0] = WAD;
         if (n <= 1) return result;
 
-        uint256[] memory weights = new uint256[](indicators.length);
-        for (uint256 k = 0; k < weights.length; ++k) {
-            bool even = toProportions(indicators[k]);
-            weights[k] = even ? 0 : gain(indicators[k]);
+        uint256 count = indicators.length;
+        uint256[] memory sums = new uint256[](count);
+        uint256[] memory weights = new uint256[](count);
+        int256 logN = int256(n * WAD).lnWad();
+        for (uint256 k = 0; k < count; ++k) {
+            (sums[k], weights[k]) = winsorise(indicators[k], logN);
         }
         toWeights(weights);
-        for (uint256 k = 0; k < weights.length; ++k) _addTimes(result, indicators[k], weights[k]);
+        for (uint256 k = 0; k < count; ++k) _addParts(result, indicators[k], weights[k], sums[k]);
         unchecked {
-            // Weights and proportions sum to at most WAD each, so the results to at most WAD.
+            // Weights, and parts of one sum, sum to at most WAD and one: so do the results to at most WAD.
             uint256 most = (2 * WAD) / n;
-            for (uint256 i = 0; i < n; ++i) result.set(i, (result.get(i) / WAD).min(most));
+            for (uint256 i = 0; i < n; ++i) result.set(i, (result.get(i) >> 128).min(most));
         }
     }
 
-    /// @notice Turns values into what part of their sum each is, once winsorised, in place.
-    /// @return even Whether they are all the same, which spares taking their logarithms.
-    function toProportions(uint256[] memory values) internal pure returns (bool even) {
+    /// @notice Clips n >= 2 values to [1/2, 2] times their lower median and doubles them, so that half the
+    /// median is exact, in place; all become one where they are all the same.
+    /// @param logN The logarithm of n, in WAD.
+    /// @return sum Theirs.
+    /// @return gain 1 - E, E the entropy of their parts in the sum over that of n equal parts; 0 if below `EVEN`.
+    function winsorise(
+        uint256[] memory values,
+        int256 logN
+    ) internal pure returns (uint256 sum, uint256 gain) {
         uint256 n = values.length;
-        uint256[] memory sorted = LibSort.copy(values);
-        LibSort.insertionSort(sorted);
+        (uint256 median, bool even) = LowerMedian.find(values);
         unchecked {
-            uint256 median = sorted[(n - 1) / 2];
             // A median of zero makes every value zero, winsorised.
-            even = sorted[0] == sorted[n - 1] || median == 0;
+            if (even || median == 0) {
+                for (uint256 i = 0; i < n; ++i) values.set(i, 1);
+                return (n, 0);
+            }
+            // With values x, sum X and centre c, 1 - E is (the mean of x/X ln(x/c), less ln(X/nc)) / ln n.
             uint256 most = 4 * median;
-            uint256 sum;
+            uint256 centre = 2 * median;
+            int256 logs; // of x ln (x/c)
             for (uint256 i = 0; i < n; ++i) {
-                // Twice the value, so that half the median is exact.
-                uint256 x = even ? 1 : (2 * values.get(i)).clamp(median, most);
+                uint256 x = 2 * values.get(i);
+                if (x < median) x = median;
+                else if (x > most) x = most;
                 values.set(i, x);
                 sum += x;
+                logs += int256(x) * LogOfRatio.ln(x, centre);
             }
-            // sum >= n > 0
-            for (uint256 i = 0; i < n; ++i) values.set(i, (values.get(i) * WAD).rawDiv(sum));
-        }
-    }
-
-    /// @notice 1 - E of n >= 2 proportions, E their entropy over that of n equal parts; 0 if below `EVEN`.
-    function gain(uint256[] memory proportions) internal pure returns (uint256) {
-        uint256 n = proportions.length;
-        int256 sum; // of p ln p, times WAD^2
-        unchecked {
-            // Safe: winsorised, p >= 1 / (4 n) > 0, so its logarithm exists and is small.
-            for (uint256 i = 0; i < n; ++i) {
-                int256 p = int256(proportions.get(i));
-                sum += p * p.lnWad();
-            }
-            int256 result = int256(WAD) + sum / int256(n * WAD).lnWad(); // ln n > 0
-            return result < EVEN ? 0 : uint256(result);
+            // Safe: sum > 0, and a logarithm is below 2^96.
+            int256 nats = logs.rawSDiv(int256(sum)) - LogOfRatio.ln(sum, n * centre);
+            int256 result = ((nats * int256(WAD)) >> LogOfRatio.BITS) * int256(WAD);
+            result = result.rawSDiv(logN); // ln n > 0
+            gain = result < EVEN ? 0 : uint256(result);
         }
     }
 
@@ -105,8 +107,16 @@ library EntropyShares {
         }
     }
 
-    function _addTimes(uint256[] memory to, uint256[] memory values, uint256 factor) private pure {
+    /// @dev Adds what part of their sum each value is, times a weight, times 2^128.
+    function _addParts(
+        uint256[] memory to,
+        uint256[] memory values,
+        uint256 weight,
+        uint256 sum
+    ) private pure {
         unchecked {
+            // Safe: sum >= n > 0; a product is at most 2^128 times the weight.
+            uint256 factor = (weight << 128).rawDiv(sum);
             for (uint256 i = 0; i < to.length; ++i) to.set(i, to.get(i) + values.get(i) * factor);
         }
     }

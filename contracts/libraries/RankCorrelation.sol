@@ -2,10 +2,11 @@
 pragma solidity ^0.8.37;
 
 import {FixedPointMathLib} from "solady/src/utils/FixedPointMathLib.sol";
+import {Lanes} from "./Lanes.sol";
 
 /// @title Spearman's rank correlation of two rows of up to 16 values
 /// @notice Pearson's correlation of the mean ranks: equal values share the mean of their ranks.
-/// @dev A row is one word of 16 lanes of 16 bits, each a value below 2^15, and all lanes are ranked at
+/// @dev A row is one word of 16 lanes of 16 bits, each a value below 2^15 - 1, and all lanes are ranked at
 /// once. With H the top bit of every lane, no lane of (X | H) - Y borrows from the next, and its top
 /// bit is set where x >= y. For each lane that counts, u = (how many are <= it) - (how many are >= it)
 /// is twice its mean rank less the mean of all ranks. It lies in [-16, 16] and sums to zero. Kept as
@@ -13,10 +14,8 @@ import {FixedPointMathLib} from "solady/src/utils/FixedPointMathLib.sol";
 /// 16 * 31^2 < 2^16 and so stay within lanes: the top lane of X times Y reversed is their dot product.
 library RankCorrelation {
     int256 private constant PPM = 1e6;
-    uint256 private constant ONES =
-        0x0001000100010001000100010001000100010001000100010001000100010001;
-    uint256 private constant TOPS =
-        0x8000800080008000800080008000800080008000800080008000800080008000;
+    uint256 private constant ONES = Lanes.ONES;
+    uint256 private constant TOPS = Lanes.TOPS;
     uint256 private constant MIDDLE = 16 * ONES;
 
     /// @notice The correlation of rows `x` and `y` in ppm, in [-1e6, 1e6], truncated toward zero.
@@ -46,29 +45,25 @@ library RankCorrelation {
         }
     }
 
-    /// @notice How many lanes count.
-    function size(uint256 counts) internal pure returns (uint256) {
-        unchecked {
-            return ((counts & ONES) * ONES) >> 240; // at most 16: no lane carries
-        }
-    }
-
     /// @notice u + 16 for every lane that counts, 16 for the others.
+    /// @dev Compares each lane with the one `by` bits above it, around the word: for half of all distances, as each pair
+    /// speaks for both of its lanes. Lanes that do not count are above all that do, which is then taken back.
     function centredRanks(uint256 x, uint256 counts) internal pure returns (uint256) {
-        // Safe: x and y are below 2^15, so each lane of d is 2^15 + x - y, in [1, 2^16 - 1], and each of
-        // ranks at most 2 * 16.
+        // Safe: x and y are below 2^15, so each lane of d is 2^15 + x - y, in [1, 2^16 - 1]; a lane of ranks starts at
+        // 16, and moves by at most two in each of seven rounds and by one in the last.
         unchecked {
-            x &= counts & ~TOPS;
+            x = (x & counts) | ~(counts | TOPS);
             uint256 topped = x | TOPS;
             uint256 ranks = MIDDLE;
-            uint256 rest = x;
-            for (uint256 left = counts; left != 0; (left, rest) = (left >> 16, rest >> 16)) {
-                if (left & 1 == 0) continue;
-                uint256 d = topped - (rest & 0xffff) * ONES;
-                // One if x >= y, one more if x > y: less one, their sum over y is u.
-                ranks += ((d >> 15) & ONES) + (((d - ONES) >> 15) & ONES);
+            for (uint256 by = 16; ; by += 16) {
+                uint256 d = topped - ((x >> by) | (x << (256 - by)));
+                // One if x >= y, one more if x > y: less one, it is the sign of x - y.
+                uint256 signs = ((d >> 15) & ONES) + (((d - ONES) >> 15) & ONES);
+                ranks += signs;
+                if (by == 128) break; // a lane and the one opposite: both speak
+                ranks -= (signs << by) | (signs >> (256 - by));
             }
-            return ((ranks - size(counts) * ONES) & counts) | (MIDDLE & ~counts);
+            return ((ranks + (15 - Lanes.size(counts)) * ONES) & counts) | (MIDDLE & ~counts);
         }
     }
 

@@ -3,8 +3,8 @@ pragma solidity ^0.8.37;
 
 import {DynamicArrayLib} from "solady/src/utils/DynamicArrayLib.sol";
 import {FixedPointMathLib} from "solady/src/utils/FixedPointMathLib.sol";
-import {LibSort} from "solady/src/utils/LibSort.sol";
 import {EntropyShares} from "./EntropyShares.sol";
+import {Lanes} from "./Lanes.sol";
 import {RankCorrelation} from "./RankCorrelation.sol";
 import {WeightedMedian} from "./WeightedMedian.sol";
 
@@ -18,6 +18,7 @@ import {WeightedMedian} from "./WeightedMedian.sol";
 /// revealed; should one come all the same it counts as unavailable.
 library Tally {
     using DynamicArrayLib for uint256[];
+    using FixedPointMathLib for int256;
     using FixedPointMathLib for uint256;
 
     /// @notice Everything a window's verdicts depend on: n updates in order of arrival, m revealing
@@ -64,21 +65,23 @@ library Tally {
     uint256 private constant PPM = 1e6;
     uint256 private constant BASE = 10_000; // real scores are kept plus this, so in [0, SPAN]
     uint256 private constant SPAN = 19_990;
+    uint256 private constant NO_CONSENSUS_LANE = 0x8000 + BASE;
     uint256 private constant MALFORMED_LANE = 0x8001 + BASE;
     uint256 private constant FEWEST_COMMON = 4;
     uint256 private constant FEWEST_MALFORMED = 3;
-    uint256 private constant ONES =
-        0x0001000100010001000100010001000100010001000100010001000100010001;
+    uint256 private constant HALF = Lanes.FULL * WeightedMedian.ONES; // every other lane
 
-    /// @dev Room to work in. A row is a word with a lane of 16 bits an update, like `scores`.
+    /// @dev Room to work in. A row is a word with a lane of 16 bits an update, like `scores`; a lane of a set of updates
+    /// is 0xffff or 0.
     struct Desk {
         uint256[] rows; // m; scores plus BASE, modulo 2^16
-        uint256[] ballots; // m; a vote of each validator without its value
-        uint256[] others; // m rows; the consensus of the others, plus BASE
-        uint256[] common; // m rows; 0xffff where a validator's score meets a consensus of the others
-        uint256[] votes; // room for m votes
-        uint256 authors; // byte i: one plus the author of update i as a validator, 0 if it is none
+        uint256[] own; // m sets; what a validator wrote and so does not judge
+        uint256[] alone; // m sets; what a validator judges without others who have a consensus
+        uint256[] moved; // m rows; the consensus, xor that of the others
+        uint256[] columns; // room for m rows of votes
         uint256 weight; // all revealed weight
+        uint256 heaviest; // the most that one has of it
+        uint256 overruled; // as in the output
     }
 
     /// @notice The verdicts of a window.
@@ -91,18 +94,15 @@ library Tally {
         uint256 n = input.authorSeat.length;
         uint256 m = input.scores.length;
         _requireShape(input, m, n);
-        output.consensus = new int256[](n);
-        output.verdicts = new uint256[](n);
-        output.shares = new uint256[](n);
-        output.agreement = new int256[](m);
-
         Desk memory desk;
         output.keep = _layOut(desk, input, m, n);
-        for (uint256 i = 0; i < n; ++i) _judge(input, output, desk, i);
-        for (uint256 v = 0; v < m; ++v) {
-            output.agreement[v] = _agreement(desk.rows[v], desk.others[v], desk.common[v]);
-        }
-        _share(input, output, _accept(output, input.rejectBelow));
+        uint256 consensus = _judgeAll(desk, input, n);
+        uint256 agreed = Lanes.first(n) & _real(consensus);
+        output.overruled = desk.overruled;
+        output.agreement = _agreements(desk, consensus, agreed);
+        uint256 accepted = _accept(consensus, agreed, input.rejectBelow, output.keep);
+        _writeVerdicts(output, consensus, accepted, n);
+        output.shares = _share(input, consensus, accepted, n);
     }
 
     /// @dev What the unchecked access to arrays below rests on.
@@ -121,256 +121,315 @@ library Tally {
         uint256 m,
         uint256 n
     ) private pure returns (uint256) {
-        uint256[] memory votes = desk.votes = WeightedMedian.room(m);
-        desk.others = new uint256[](m);
-        desk.common = new uint256[](m);
-        uint256 indexOf = _placeBallots(desk, input, votes, m);
-        if (m > 1) desk.authors = _authors(input.authorSeat, indexOf, n); // else nobody else is there
-        (uint256 place, ) = WeightedMedian.find(votes, desk.weight);
-        return WeightedMedian.valueOf(votes.get(place));
-    }
-
-    /// @dev Fills rows, ballots and weight, and votes with the keep votes.
-    /// @return indexOf Byte s: one plus the index of the validator in seat s.
-    function _placeBallots(
-        Desk memory desk,
-        Input memory input,
-        uint256[] memory votes,
-        uint256 m
-    ) private pure returns (uint256 indexOf) {
-        uint256[] memory rows = desk.rows = new uint256[](m);
-        uint256[] memory ballots = desk.ballots = new uint256[](m);
-        (uint256[] memory scores, uint256[] memory weights) = (input.scores, input.weights);
-        (uint256[] memory keeps, uint256[] memory seats) = (input.keeps, input.seats);
+        uint256[] memory rows = desk.rows = DynamicArrayLib.malloc(m);
+        uint256[] memory columns = desk.columns = DynamicArrayLib.malloc(m);
+        desk.own = new uint256[](m);
+        desk.alone = new uint256[](m);
+        desk.moved = new uint256[](m);
+        uint256[] memory weights = input.weights;
         uint256 weight;
+        uint256 heaviest;
+        uint256 indexOf; // byte s: one plus the index of the validator in seat s
         // Safe: weights are at most 2^96 and at most 32; v < m.
         unchecked {
             for (uint256 v = 0; v < m; ++v) {
-                rows.set(v, _raised(scores.get(v)));
+                rows.set(v, _raised(input.scores.get(v)));
+                WeightedMedian.insert(columns, v, WeightedMedian.row(input.keeps.get(v), v));
+                indexOf |= (v + 1) << (8 * input.seats.get(v));
                 uint256 w = weights.get(v);
                 weight += w;
-                uint256 ballot = WeightedMedian.vote(0, v, w);
-                ballots.set(v, ballot);
-                WeightedMedian.insert(votes, v, WeightedMedian.withValue(ballot, keeps.get(v)));
-                indexOf |= (v + 1) << (8 * seats.get(v));
+                if (w > heaviest) heaviest = w;
             }
         }
-        desk.weight = weight;
+        (desk.weight, desk.heaviest) = (weight, heaviest);
+        if (m > 1) _markOwn(desk.own, input.authorSeat, indexOf, n); // else nobody else is there
+        return WeightedMedian.find(columns, weights, 0, weight);
     }
 
     /// @dev Adds BASE to every lane, modulo 2^16: the top bits by xor, so that nothing carries over.
     function _raised(uint256 row) private pure returns (uint256) {
-        uint256 tops = ONES << 15;
+        uint256 tops = Lanes.TOPS;
         unchecked {
-            return ((row & ~tops) + BASE * ONES) ^ (row & tops);
+            return ((row & ~tops) + BASE * Lanes.ONES) ^ (row & tops);
         }
     }
 
-    function _authors(
+    function _markOwn(
+        uint256[] memory own,
         uint256[] memory seats,
         uint256 indexOf,
         uint256 n
-    ) private pure returns (uint256 authors) {
-        // Safe: i < n <= 16; a seat of 32 or more shifts everything out.
+    ) private pure {
+        // Safe: i < n <= 16; a seat of 32 or more shifts everything out; an index is below m, the length of own.
         unchecked {
-            for (uint256 i = 0; i < n; ++i)
-                authors |= ((indexOf >> (8 * seats.get(i))) & 0xff) << (8 * i);
+            for (uint256 i = 0; i < n; ++i) {
+                uint256 v = (indexOf >> (8 * seats.get(i))) & 0xff;
+                if (v != 0) own.set(v - 1, own.get(v - 1) | (Lanes.FULL << (240 - 16 * i)));
+            }
+        }
+    }
+
+    /// @dev Sorts the votes on every other update, those whose lanes have `shift` (16 or 0) modulo 32. An author's value
+    /// is more than any other, a code's more than any score.
+    function _sort(Desk memory desk, uint256 shift) private pure {
+        (uint256[] memory rows, uint256[] memory own) = (desk.rows, desk.own);
+        uint256[] memory columns = desk.columns;
+        // Safe: v < m; a value has 17 bits.
+        unchecked {
+            for (uint256 v = 0; v < rows.length; ++v) {
+                uint256 values =
+                    ((rows.get(v) >> shift) & HALF) |
+                        (((own.get(v) >> shift) & WeightedMedian.ONES) << 16);
+                WeightedMedian.insert(columns, v, WeightedMedian.row(values, v));
+            }
+        }
+    }
+
+    /// @return consensus A row; plus BASE, modulo 2^16.
+    function _judgeAll(
+        Desk memory desk,
+        Input memory input,
+        uint256 n
+    ) private pure returns (uint256 consensus) {
+        unchecked {
+            // Safe: i < n <= 16. Every other update, then the rest: votes are twice as wide as scores.
+            for (uint256 half = 0; half < 2; ++half) {
+                _sort(desk, 16 - 16 * half);
+                for (uint256 i = half; i < n; i += 2)
+                    consensus |= _judge(desk, input, i) << (240 - 16 * i);
+            }
         }
     }
 
     /// @dev Everything about one update that needs only its own column of scores: its consensus, who was
     /// overruled, and for each validator the consensus of the others.
     function _judge(
-        Input memory input,
-        Output memory output,
         Desk memory desk,
+        Input memory input,
         uint256 i
-    ) private pure {
-        (uint256 count, uint256 weight, uint256 real, uint256 codes) = _collect(desk, i);
+    ) private pure returns (uint256 consensus) {
+        uint256[] memory columns = desk.columns;
+        uint256[] memory weights = input.weights;
+        uint256 count = weights.length; // of real scores
+        uint256 weight = desk.weight; // of the judges
+        uint256 real = weight; // of those with real scores
         // Safe: weights are at most 2^96 and at most 32, so no sum of them, nor twice one, leaves 256
         // bits; and no vote weighs more than all of them, real, which is part of weight.
         unchecked {
-            if (2 * real <= weight) {
+            uint256 to = 240 - 16 * i;
+            uint256 shift = to & 0xe0;
+            uint256 last = WeightedMedian.voteAt(columns, count - 1, shift);
+            if (WeightedMedian.valueOf(last) > SPAN) {
+                bool malformed;
+                (count, weight, real, malformed) = _setAside(desk, input, i);
                 // Nor have the others a consensus without any one real score: there are no agreements.
-                bool malformed = _malformed(input, desk, codes, i);
-                output.consensus[i] = malformed ? MALFORMED : NO_CONSENSUS;
-                output.verdicts[i] = malformed ? MALFORMED_VERDICT : REJECTED;
-                return;
+                if (2 * real <= weight) return malformed ? MALFORMED_LANE : NO_CONSENSUS_LANE;
             }
-            if (codes != 0) output.overruled |= _seats(input.seats, codes);
-
-            uint256[] memory votes = desk.votes;
-            uint256 shift = 240 - 16 * i;
-            (uint256 place, uint256 upTo) = WeightedMedian.find(votes, real);
-            output.consensus[i] = int256(WeightedMedian.valueOf(votes.get(place))) - int256(BASE);
-            output.verdicts[i] = REJECTED; // until it is accepted
-            (uint256[] memory others, uint256[] memory common) = (desk.others, desk.common);
-            for (uint256 k = 0; k < count; ++k) {
-                uint256 vote = votes.get(k);
-                uint256 w = WeightedMedian.weightOf(vote);
-                if (2 * real <= weight + w) continue; // 2 (real - w) <= weight - w
-                uint256 v = WeightedMedian.voterOf(vote);
-                uint256 median = WeightedMedian.without(votes, real, place, upTo, k);
-                others.set(v, others.get(v) | (median << shift));
-                common.set(v, common.get(v) | (0xffff << shift));
+            if (2 * real <= weight + desk.heaviest) {
+                _markAlone(desk, weights, shift, count, 2 * real - weight, to);
+                if (count == 1) return WeightedMedian.find(columns, weights, shift, real);
             }
+            return WeightedMedian.findWithout(columns, weights, shift, real, count, desk.moved, to);
         }
     }
 
-    /// @dev Puts the real scores of an update's judges, plus BASE, on the desk.
-    /// @return count How many they are.
-    /// @return weight The weight of the judges.
-    /// @return real The weight of those with a real score.
-    /// @return codes Bitmap over validators of those without.
-    function _collect(
+    /// @dev Takes the author and those who gave a code from the end of a column. A code is overruled where it stands
+    /// against a majority.
+    /// @return count How many real scores are left.
+    /// @return weight That of the judges.
+    /// @return real That of those with real scores.
+    /// @return malformed Whether enough call it malformed.
+    function _setAside(
         Desk memory desk,
-        uint256 i
-    ) private pure returns (uint256 count, uint256 weight, uint256 real, uint256 codes) {
-        (uint256[] memory rows, uint256[] memory ballots) = (desk.rows, desk.ballots);
-        uint256[] memory votes = desk.votes;
-        // Safe: see _judge.
-        unchecked {
-            uint256 m = rows.length;
-            uint256 shift = 240 - 16 * i;
-            uint256 author = ((desk.authors >> (8 * i)) & 0xff) - 1; // none wraps to no index
-            weight = desk.weight;
-            for (uint256 v = 0; v < m; ++v) {
-                uint256 ballot = ballots.get(v);
-                uint256 value = (rows.get(v) >> shift) & 0xffff;
-                if (v == author) {
-                    weight -= WeightedMedian.weightOf(ballot);
-                } else if (value > SPAN) {
-                    codes |= 1 << v;
-                } else {
-                    WeightedMedian.insert(votes, count++, WeightedMedian.withValue(ballot, value));
-                    real += WeightedMedian.weightOf(ballot);
-                }
-            }
-        }
-    }
-
-    /// @dev Whether enough of those who gave a code for an update call it malformed.
-    function _malformed(
         Input memory input,
-        Desk memory desk,
-        uint256 codes,
         uint256 i
-    ) private pure returns (bool) {
-        uint256 accusers;
-        uint256 accusing;
+    ) private pure returns (uint256 count, uint256 weight, uint256 real, bool malformed) {
+        (uint256 accusers, uint256 accusing, uint256 seats) = (0, 0, 0);
+        count = input.weights.length;
+        real = weight = desk.weight;
         // Safe: see _judge; the active weight is one of at most 32 validators too.
         unchecked {
-            for (uint256 v = 0; v < desk.rows.length; ++v) {
-                if ((codes >> v) & 1 == 0) continue;
-                if ((desk.rows.get(v) >> (240 - 16 * i)) & 0xffff != MALFORMED_LANE) continue;
+            uint256 shift = (240 - 16 * i) & 0xe0;
+            for (; count != 0; --count) {
+                uint256 vote = WeightedMedian.voteAt(desk.columns, count - 1, shift);
+                uint256 value = WeightedMedian.valueOf(vote);
+                if (value <= SPAN) break;
+                uint256 v = WeightedMedian.voterOf(vote);
+                uint256 w = input.weights.get(v);
+                real -= w;
+                if (value > Lanes.FULL) {
+                    weight -= w; // the author
+                    continue;
+                }
+                seats |= 1 << input.seats.get(v);
+                if (value != MALFORMED_LANE) continue;
                 ++accusers;
-                accusing += input.weights[v];
+                accusing += w;
             }
-            uint256 active = input.activeWeight.zeroFloorSub(input.authorWeight[i]);
-            return accusers >= FEWEST_MALFORMED && 3 * accusing > 2 * active;
+            if (2 * real > weight) desk.overruled |= seats;
+            uint256 active = input.activeWeight.zeroFloorSub(input.authorWeight.get(i));
+            malformed = accusers >= FEWEST_MALFORMED && 3 * accusing > 2 * active;
         }
     }
 
-    /// @dev From a bitmap over validators to one over their seats.
-    function _seats(
-        uint256[] memory seats,
-        uint256 validators
-    ) private pure returns (uint256 bitmap) {
-        for (uint256 v = 0; v < seats.length; ++v) {
-            if ((validators >> v) & 1 != 0) bitmap |= 1 << seats[v];
-        }
-    }
-
-    /// @dev The rank correlation of one validator's scores with the consensus of the others.
-    function _agreement(uint256 row, uint256 others, uint256 common) private pure returns (int256) {
-        if (RankCorrelation.size(common) < FEWEST_COMMON) return NO_AGREEMENT;
-        (int256 ppm, , bool varies) = RankCorrelation.spearman(row, others, common);
-        return varies ? ppm : NO_AGREEMENT;
-    }
-
-    /// @dev Marks the best `keep` updates that are not below the floor as accepted.
-    /// @return accepted Their indices, worst first.
-    function _accept(
-        Output memory output,
-        int256 rejectBelow
-    ) private pure returns (uint256[] memory accepted) {
-        uint256 n = output.consensus.length;
-        accepted = new uint256[](n);
-        uint256 count;
-        // Safe: a consensus is in int16 and an index below 2^8; all indices are below n.
+    /// @dev Marks those without whom the others have no consensus: 2 (real - w) <= weight - w.
+    function _markAlone(
+        Desk memory desk,
+        uint256[] memory weights,
+        uint256 shift,
+        uint256 count,
+        uint256 most,
+        uint256 to
+    ) private pure {
         unchecked {
-            // Words that sort by consensus, best first, then by index. What is below the floor ranks
-            // behind all that is not, so it may as well be left out first.
-            for (uint256 i = 0; i < n; ++i) {
-                int256 c = output.consensus[i];
-                if (c <= MALFORMED || c < rejectBelow) continue;
-                accepted.set(count++, (uint256(type(int16).max - c) << 8) | i);
-            }
-            accepted.truncate(count);
-            LibSort.insertionSort(accepted);
-            accepted.truncate(output.keep);
-            LibSort.reverse(accepted);
-            for (uint256 j = 0; j < accepted.length; ++j) {
-                uint256 i = accepted.get(j) & 0xff;
-                accepted.set(j, i);
-                output.verdicts[i] = output.consensus[i] > 0 ? PAID : ACCEPTED;
+            // Safe: k < count, as many as there are votes.
+            for (uint256 k = 0; k < count; ++k) {
+                uint256 v = WeightedMedian.voterOf(WeightedMedian.voteAt(desk.columns, k, shift));
+                if (weights.get(v) >= most)
+                    desk.alone.set(v, desk.alone.get(v) | (Lanes.FULL << to));
             }
         }
     }
 
-    /// @dev Gives the accepted updates their shares.
-    /// @param accepted Worst first, so that one indicator is sorted already.
+    /// @dev The rank correlations of each validator's scores with the consensus of the others.
+    function _agreements(
+        Desk memory desk,
+        uint256 consensus,
+        uint256 agreed
+    ) private pure returns (int256[] memory agreement) {
+        uint256 m = desk.rows.length;
+        agreement = new int256[](m);
+        unchecked {
+            // Safe: v < m, the length of all arrays.
+            for (uint256 v = 0; v < m; ++v) {
+                uint256 row = desk.rows.get(v);
+                uint256 common = agreed & _real(row) & ~(desk.own.get(v) | desk.alone.get(v));
+                agreement[v] = NO_AGREEMENT;
+                if (Lanes.size(common) < FEWEST_COMMON) continue;
+                uint256 others = consensus ^ desk.moved.get(v);
+                (int256 ppm, , bool varies) = RankCorrelation.spearman(row, others, common);
+                if (varies) agreement[v] = ppm;
+            }
+        }
+    }
+
+    /// @dev The set of the updates with real scores in a row.
+    function _real(uint256 row) private pure returns (uint256) {
+        // What is at least 2^15 has its top bit set.
+        uint256 high = Lanes.atLeast((row >> 1) & ~Lanes.TOPS, 1 << 14);
+        return ~(high | Lanes.atLeast(row & ~Lanes.TOPS, SPAN + 1));
+    }
+
+    /// @dev The best `keep` updates that are not below the floor; the earlier of equal ones.
+    function _accept(
+        uint256 consensus,
+        uint256 agreed,
+        int256 rejectBelow,
+        uint256 keep
+    ) private pure returns (uint256 accepted) {
+        // Safe: a consensus is below 2^15.
+        unchecked {
+            uint256 floor = uint256(rejectBelow.clamp(-int256(BASE), int256(SPAN)) + int256(BASE));
+            accepted = agreed & Lanes.atLeast(consensus, floor);
+            uint256 count = Lanes.size(accepted);
+            if (count <= keep) return accepted;
+            if (keep == 0) return 0;
+            uint256 least = Lanes.kth(consensus, accepted, count - keep);
+            accepted &= Lanes.atLeast(consensus, least);
+            uint256 ahead = accepted & Lanes.atLeast(consensus, least + 1);
+            uint256 excess = Lanes.size(accepted) - keep;
+            accepted = ahead | Lanes.withoutLast(accepted ^ ahead, excess);
+        }
+    }
+
+    function _writeVerdicts(
+        Output memory output,
+        uint256 consensus,
+        uint256 accepted,
+        uint256 n
+    ) private pure {
+        int256[] memory scores = output.consensus = new int256[](n);
+        uint256[] memory verdicts = output.verdicts = DynamicArrayLib.malloc(n);
+        // Safe: i < n <= 16; no lane of verdicts is above PAID.
+        unchecked {
+            uint256 paid = accepted & Lanes.atLeast(consensus, BASE + 1);
+            uint256 row = REJECTED * Lanes.ONES;
+            row += ((ACCEPTED - REJECTED) * Lanes.ONES) & accepted;
+            row += ((PAID - ACCEPTED) * Lanes.ONES) & paid;
+            for (uint256 i = 0; i < n; ++i) {
+                uint256 value = consensus >> 240;
+                scores[i] = int16(uint16(value - BASE));
+                verdicts.set(i, value == MALFORMED_LANE ? MALFORMED_VERDICT : row >> 240);
+                consensus <<= 16;
+                row <<= 16;
+            }
+        }
+    }
+
+    /// @dev The shares of all n updates, 0 for those not accepted.
     function _share(
         Input memory input,
-        Output memory output,
-        uint256[] memory accepted
-    ) private pure {
+        uint256 consensus,
+        uint256 accepted,
+        uint256 n
+    ) private pure returns (uint256[] memory result) {
+        uint256 count = Lanes.size(accepted);
         uint256[][] memory indicators = new uint256[][](input.trustSamples ? 3 : 2);
-        indicators[0] = _quality(output.consensus, accepted);
-        indicators[1] = _of(accepted, input.reputations);
-        if (input.trustSamples) indicators[2] = _of(accepted, input.samples);
+        indicators[0] = _quality(consensus, accepted, count);
+        indicators[1] = _of(input.reputations, accepted, count);
+        if (input.trustSamples) indicators[2] = _of(input.samples, accepted, count);
 
         uint256[] memory shares = EntropyShares.shares(indicators);
         uint256[] memory staleness = input.staleness;
-        // Safe: accepted indices are below n; a share is at most WAD, staleness below 2^16.
+        result = new uint256[](n);
+        // Safe: j < count, the accepted ones among the i < n; a share is at most WAD, staleness below 2^16.
         unchecked {
-            for (uint256 j = 0; j < accepted.length; ++j) {
-                uint256 i = accepted.get(j);
-                uint256 share = shares.get(j) * PPM;
+            uint256 j;
+            for (uint256 i = 0; i < n; ++i) {
+                if ((accepted >> (240 - 16 * i)) & 1 == 0) continue;
+                uint256 share = shares.get(j++) * PPM;
                 uint256 stale = staleness.get(i);
                 // The root of (1 + stale) WAD^2 is WAD times that of 1 + stale, and never above it by
                 // rounding: shares of stale updates are below what they are without it.
                 if (stale == 0) share /= WAD;
                 else share /= ((1 + stale) * WAD * WAD).sqrt();
-                output.shares[i] = share;
+                result.set(i, share);
             }
         }
     }
 
     /// @dev (1 + s) / (1 - s) in WAD for the consensus scores s of the accepted, as parts of one.
     function _quality(
-        int256[] memory consensus,
-        uint256[] memory accepted
+        uint256 consensus,
+        uint256 accepted,
+        uint256 count
     ) private pure returns (uint256[] memory values) {
-        values = new uint256[](accepted.length);
+        values = DynamicArrayLib.malloc(count);
+        // Safe: what is accepted has a consensus in [-10000, 9990], so gain is in [0, SPAN], and SPAN < 2 BASE.
         unchecked {
-            for (uint256 j = 0; j < values.length; ++j) {
-                // Accepted, so the consensus is in [-10000, 9990]: gain is in [0, SPAN], SPAN < 2 BASE.
-                uint256 gain = uint256(int256(BASE) + consensus[accepted.get(j)]);
-                values.set(j, (gain * WAD) / (2 * BASE - gain));
+            for (uint256 j = 0; j < count; accepted <<= 16) {
+                uint256 gain = consensus >> 240;
+                consensus <<= 16;
+                if (accepted >> 255 == 0) continue;
+                values.set(j++, (gain * WAD).rawDiv(2 * BASE - gain));
             }
         }
     }
 
     /// @dev The values of the accepted.
     function _of(
-        uint256[] memory accepted,
-        uint256[] memory all
+        uint256[] memory all,
+        uint256 accepted,
+        uint256 count
     ) private pure returns (uint256[] memory values) {
-        values = new uint256[](accepted.length);
+        values = DynamicArrayLib.malloc(count);
+        // Safe: i stays below the last accepted one's index, and that below the length of all.
         unchecked {
-            // Safe: accepted indices are below n, the length of all.
-            for (uint256 j = 0; j < values.length; ++j) values.set(j, all.get(accepted.get(j)));
+            uint256 j;
+            for (uint256 i = 0; j < count; ++i) {
+                if (accepted >> 255 != 0) values.set(j++, all.get(i));
+                accepted <<= 16;
+            }
         }
     }
 }

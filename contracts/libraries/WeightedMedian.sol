@@ -3,107 +3,168 @@ pragma solidity ^0.8.37;
 
 import {DynamicArrayLib} from "solady/src/utils/DynamicArrayLib.sol";
 
-/// @title Lower weighted median, whole and with one vote left out
+/// @title Lower weighted medians of eight columns of votes, whole and with one vote left out
 /// @notice The median of votes is the least value x for which the votes up to x hold at least half
 /// of the weight: 2 * cum(<= x) >= total. It is always one of the voted values, and voters with less
 /// than half of the weight cannot move it outside the range of the others' values.
-/// @dev A vote is one word, value (120 bits) | voter (8) | weight (128), so that sorting words sorts
-/// votes. Votes lie sorted in a `room`, an array whose length reads 0.
-/// Weights are in [1, 2^96] and `total` is always the weight of all votes given: of at most 2^16 votes
-/// no sum of weights, nor twice one, leaves 128 bits. So the arithmetic is unchecked; places stay below
-/// `count` for the reasons given beside the loops, so access is unchecked too.
+/// @dev A row is a word with a lane of 32 bits a column, each a vote: value (21 bits) | voter (5) | zero (5), so that
+/// sorting lanes sorts votes, and a vote's low bits are where its weight lies in an array. `rows` are such that each
+/// column is sorted; `shift` says which column. `weights` are the voters', in [1, 2^96], and `total` is the weight of
+/// the first `count` votes of the column, those that count: of at most 32 votes no sum of weights, nor four times one,
+/// leaves 128 bits. So the arithmetic is unchecked; places stay below `count` for the reasons given beside the loops,
+/// and a voter below the number of weights, so access is unchecked too.
 library WeightedMedian {
     using DynamicArrayLib for uint256[];
 
-    function vote(uint256 value, uint256 voter, uint256 weight) internal pure returns (uint256) {
-        return (value << 136) | (voter << 128) | weight;
-    }
+    uint256 internal constant ONES =
+        0x0000000100000001000000010000000100000001000000010000000100000001;
+    uint256 private constant TOPS =
+        0x8000000080000000800000008000000080000000800000008000000080000000;
 
-    /// @notice A vote of value 0, given another value.
-    function withValue(uint256 vote_, uint256 value) internal pure returns (uint256) {
-        return (value << 136) | vote_;
-    }
-
-    function valueOf(uint256 vote_) internal pure returns (uint256) {
-        return vote_ >> 136;
-    }
-
-    function voterOf(uint256 vote_) internal pure returns (uint256) {
-        return (vote_ >> 128) & 0xff;
-    }
-
-    function weightOf(uint256 vote_) internal pure returns (uint256) {
-        return vote_ & type(uint128).max;
-    }
-
-    /// @notice Room for up to `size` votes.
-    function room(uint256 size) internal pure returns (uint256[] memory votes) {
-        votes = new uint256[](size);
-        assembly ("memory-safe") {
-            mstore(votes, 0) // its length: gives nothing back, and is less than any vote
-        }
-    }
-
-    /// @notice Adds a vote to the first `count`, which are sorted and leave room, and keeps them sorted.
-    function insert(uint256[] memory votes, uint256 count, uint256 vote_) internal pure {
-        assembly ("memory-safe") {
-            // Walks down from the last vote, moving up what is greater; ends at the length, which is 0.
-            let slot := add(votes, shl(5, count))
-            let below := mload(slot)
-            for {} gt(below, vote_) {} {
-                mstore(add(slot, 0x20), below)
-                slot := sub(slot, 0x20)
-                below := mload(slot)
-            }
-            mstore(add(slot, 0x20), vote_)
-        }
-    }
-
-    /// @notice Where the median of at least one sorted vote is.
-    /// @return place Its place.
-    /// @return upTo The weight of the votes up to and including it.
-    function find(
-        uint256[] memory votes,
-        uint256 total
-    ) internal pure returns (uint256 place, uint256 upTo) {
+    /// @notice A row of one voter's votes, one value a lane.
+    function row(uint256 values, uint256 voter) internal pure returns (uint256) {
         unchecked {
-            upTo = weightOf(votes.get(0));
-            // Ends in bounds: at the last vote upTo = total.
-            while (2 * upTo < total) upTo += weightOf(votes.get(++place));
+            return (values << 10) | (voter * (ONES << 5)); // a voter is below 32
         }
     }
 
-    /// @notice The median of sorted votes without vote `k`; there must be another one.
-    /// @param place The median's place among all votes, and `upTo` the weight up to it, as `find` says.
-    /// @dev Without vote k the weight up to a place below k stays, and from k on falls by w. So the
-    /// median is the first place with 2 * cum >= total - w if that is below k, and else the first with
-    /// 2 * cum - 2 * w >= total - w. Both are found by walking from the whole median, seldom far.
-    function without(
-        uint256[] memory votes,
-        uint256 total,
+    function valueOf(uint256 vote) internal pure returns (uint256) {
+        return vote >> 10;
+    }
+
+    function voterOf(uint256 vote) internal pure returns (uint256) {
+        return (vote >> 5) & 31;
+    }
+
+    /// @notice The vote at a place of a column, the least first.
+    function voteAt(
+        uint256[] memory rows,
         uint256 place,
-        uint256 upTo,
-        uint256 k
+        uint256 shift
+    ) internal pure returns (uint256) {
+        return (rows.get(place) >> shift) & type(uint32).max;
+    }
+
+    /// @notice Adds a row to the first `count`, for which there is room, and keeps every column sorted.
+    function insert(uint256[] memory rows, uint256 count, uint256 row_) internal pure {
+        assembly ("memory-safe") {
+            // Walks up with the row and leaves at each place the lesser vote of every column. Votes are below 2^31:
+            // with its top bit set a lane less another borrows from no other, and keeps the bit if it was not less.
+            let slot := add(rows, 0x20)
+            for {
+                let end := add(slot, shl(5, count))
+            } lt(slot, end) {
+                slot := add(slot, 0x20)
+            } {
+                let other := mload(slot)
+                let notLess := and(sub(or(other, TOPS), row_), TOPS)
+                let change := and(xor(other, row_), sub(notLess, shr(31, notLess)))
+                mstore(slot, xor(other, change))
+                row_ := xor(row_, change)
+            }
+            mstore(slot, row_)
+        }
+    }
+
+    /// @notice The median of a column of at least one vote that counts.
+    function find(
+        uint256[] memory rows,
+        uint256[] memory weights,
+        uint256 shift,
+        uint256 total
     ) internal pure returns (uint256) {
         unchecked {
-            uint256 w = weightOf(votes.get(k));
-            uint256 found = votes.get(place);
-            if (place <= k) {
-                uint256 j = place;
-                uint256 before = upTo - weightOf(found); // upTo includes it
-                // Ends in bounds: before = 0 at place 0, and total > w as there is another vote.
-                while (2 * before >= total - w) {
-                    found = votes.get(--j);
-                    before -= weightOf(found);
+            uint256 vote = voteAt(rows, 0, shift);
+            uint256 upTo = weights.get(voterOf(vote));
+            // Ends in bounds: at the last vote that counts upTo = total.
+            for (uint256 place = 1; 2 * upTo < total; ++place) {
+                vote = voteAt(rows, place, shift);
+                upTo += weights.get(voterOf(vote));
+            }
+            return valueOf(vote);
+        }
+    }
+
+    /// @notice The same, and for each of at least two votes that count what the median is without it.
+    /// @param others An element a voter: gets `(median ^ the median without it) << to` where it has zeros.
+    /// @dev Without a vote of weight w below the median, that is the first with 2 * (cum - w) >= total - w: the same as
+    /// long as w <= up, with up = 2 * cum - total at the median, else one above. Without one above it is the first with
+    /// 2 * cum >= total - w: the same as long as w < down, with down = total - 2 * cum before the median, else one below.
+    /// The median's own vote is like one of either side. Seldom is it far.
+    function findWithout(
+        uint256[] memory rows,
+        uint256[] memory weights,
+        uint256 shift,
+        uint256 total,
+        uint256 count,
+        uint256[] memory others,
+        uint256 to
+    ) internal pure returns (uint256 median) {
+        assembly ("memory-safe") {
+            function weightOf(all, vote) -> w {
+                w := mload(add(all, and(vote, 0x3e0)))
+            }
+            function setOther(all, vote, value) {
+                let slot := add(all, and(vote, 0x3e0))
+                mstore(slot, or(mload(slot), value))
+            }
+            let k := add(rows, 0x20)
+            let end := add(k, shl(5, count))
+            weights := add(weights, 0x20)
+            others := add(others, 0x20)
+
+            let place := k
+            let vote := shr(shift, mload(place))
+            let up := shl(1, weightOf(weights, vote))
+            // Ends in bounds: at the last vote that counts up = 2 * total.
+            for {} lt(up, total) {} {
+                place := add(place, 0x20)
+                vote := shr(shift, mload(place))
+                up := add(up, shl(1, weightOf(weights, vote)))
+            }
+            up := sub(up, total)
+            let down := sub(shl(1, weightOf(weights, vote)), up)
+            median := and(shr(10, vote), 0x1fffff)
+
+            let middle := add(place, shl(5, lt(weightOf(weights, vote), down)))
+            for {} lt(k, middle) {
+                k := add(k, 0x20)
+            } {
+                vote := shr(shift, mload(k))
+                let w := weightOf(weights, vote)
+                if gt(w, up) {
+                    let slot := place
+                    let other
+                    // Ends in bounds: at the last vote that counts slack = total, and total >= w.
+                    for {
+                        let slack := up
+                    } gt(w, slack) {} {
+                        slot := add(slot, 0x20)
+                        other := shr(shift, mload(slot))
+                        slack := add(slack, shl(1, weightOf(weights, other)))
+                    }
+                    setOther(others, vote, shl(to, xor(and(shr(10, other), 0x1fffff), median)))
                 }
-                if (j < k) return valueOf(found);
             }
-            // Ends in bounds: at the last vote upTo = total, and total >= w.
-            while (2 * upTo < total + w) {
-                found = votes.get(++place);
-                upTo += weightOf(found);
+            for {} lt(k, end) {
+                k := add(k, 0x20)
+            } {
+                vote := shr(shift, mload(k))
+                let w := weightOf(weights, vote)
+                if iszero(lt(w, down)) {
+                    let slot := place
+                    let other
+                    // Ends in bounds: at the first vote slack = total, and total > w as there is another vote.
+                    for {
+                        let slack := down
+                    } iszero(lt(w, slack)) {} {
+                        slot := sub(slot, 0x20)
+                        other := shr(shift, mload(slot))
+                        slack := add(slack, shl(1, weightOf(weights, other)))
+                    }
+                    setOther(others, vote, shl(to, xor(and(shr(10, other), 0x1fffff), median)))
+                }
             }
-            return valueOf(found);
         }
     }
 }

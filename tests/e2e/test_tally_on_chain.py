@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from eth_abi.abi import decode, encode
@@ -10,7 +11,7 @@ from eth_utils.crypto import keccak
 from hypothesis import HealthCheck, event, given, settings
 
 from bafl.chain.abi import artifact
-from bafl.devnet import Anvil
+from bafl.devnet import Anvil, wait_until
 from tests.reference.tally import (
     NO_AGREEMENT,
     PPM,
@@ -41,7 +42,14 @@ def chain_tally(anvil: Anvil) -> Tally:
     sender = anvil.accounts[0].address
     creation = {"from": sender, "data": "0x" + artifact("Tally").initcode({}).hex()}
     sent = anvil.rpc("eth_sendTransaction", creation)
-    address = anvil.rpc("eth_getTransactionReceipt", sent)["contractAddress"]
+    receipts: list[Any] = []  # Anvil mines at once, but after its answer
+
+    def is_mined() -> bool:
+        receipts.append(anvil.rpc("eth_getTransactionReceipt", sent))
+        return receipts[-1] is not None
+
+    wait_until(is_mined, "the library")
+    address = receipts[-1]["contractAddress"]
 
     def call(window: Input) -> Output:
         data = "0x" + (SELECTOR + encode([INPUT], [_values(window)])).hex()

@@ -2,10 +2,12 @@
 pragma solidity 0.8.37;
 
 import {EntropyShares} from "../../libraries/EntropyShares.sol";
+import {FixedPointMathLib} from "solady/src/utils/FixedPointMathLib.sol";
 import {Test} from "../Vm.sol";
 
 contract EntropySharesTest is Test {
     uint256 private constant WAD = 1e18;
+    int256 private constant LN_4 = 1386294361119890619;
 
     function draw(uint256 seed) private pure returns (uint256[][] memory indicators) {
         indicators = new uint256[][](1 + (seed % 3));
@@ -119,23 +121,34 @@ contract EntropySharesTest is Test {
         vm.assertEq(gains[1], WAD);
     }
 
-    function test_toProportions_clipsToHalfAndDoubleTheMedian() public pure {
+    function test_winsorise_clipsToHalfAndDoubleTheMedian() public pure {
         uint256[] memory values = new uint256[](4);
         (values[0], values[1], values[2], values[3]) = (100, 7, 10, 4); // lower median 7
-        EntropyShares.toProportions(values); // 14, 7, 10, 4
-        vm.assertEq(values[0], (WAD * 14) / 35);
-        vm.assertEq(values[1], (WAD * 7) / 35);
-        vm.assertEq(values[2], (WAD * 10) / 35);
-        vm.assertEq(values[3], (WAD * 4) / 35);
+        (uint256 sum, ) = EntropyShares.winsorise(values, LN_4);
+        vm.assertEq(values[0], uint256(28));
+        vm.assertEq(values[1], uint256(14));
+        vm.assertEq(values[2], uint256(20));
+        vm.assertEq(values[3], uint256(8));
+        vm.assertEq(sum, uint256(70));
     }
 
-    function testFuzz_gain_isBelowOneAndZeroForWhatIsEven(uint256 seed) public pure {
+    function testFuzz_winsorise_gainsLessThanOneAndNothingFromWhatIsEven(uint256 seed) public pure {
         uint256[] memory values = draw(seed)[0];
-        if (values.length < 2) return;
-        EntropyShares.toProportions(values);
-        vm.assertLt(EntropyShares.gain(values), WAD);
-        for (uint256 i = 0; i < values.length; ++i) values[i] = WAD / values.length;
-        vm.assertEq(EntropyShares.gain(values), 0);
+        uint256 n = values.length;
+        if (n < 2) return;
+        int256 logN = FixedPointMathLib.lnWad(int256(n * WAD));
+        (uint256 sum, uint256 gain) = EntropyShares.winsorise(values, logN);
+        vm.assertLt(gain, WAD);
+        int256 entropy;
+        for (uint256 i = 0; i < n; ++i) {
+            int256 p = int256((values[i] * WAD) / sum);
+            entropy -= (p * FixedPointMathLib.lnWad(p)) / logN;
+        }
+        if (gain != 0) vm.assertApproxEqAbs(gain, uint256(int256(WAD) - entropy), 1e5);
+        for (uint256 i = 0; i < n; ++i) values[i] = seed >> 128;
+        (sum, gain) = EntropyShares.winsorise(values, logN);
+        vm.assertEq(sum, n);
+        vm.assertEq(gain, uint256(0));
     }
 
     function test_shares_matchTheReference() public view {

@@ -7,6 +7,7 @@ import {Test} from "../Vm.sol";
 contract RankCorrelationTest is Test {
     uint256 private constant TOPS =
         0x8000800080008000800080008000800080008000800080008000800080008000;
+    uint256 private constant MOST = ~TOPS - (TOPS >> 15);
     uint256 private constant ALL = type(uint256).max;
 
     function lane(uint256 row, uint256 i) private pure returns (uint256) {
@@ -20,10 +21,12 @@ contract RankCorrelationTest is Test {
         }
     }
 
-    /// Any row below 2^15; every other time of few distinct values, for ties.
+    /// Any row below 2^15 - 1; every other time of few distinct values, for ties.
     function values(uint256 seed) private pure returns (uint256) {
         uint256 some = uint256(keccak256(abi.encode(seed)));
-        return some & (seed & 1 == 0 ? ~TOPS : (TOPS >> 14) | (TOPS >> 15));
+        if (seed & 1 == 0) return some & ((TOPS >> 14) | (TOPS >> 15));
+        uint256 row = some & ~TOPS;
+        return row & ~(((row + (TOPS >> 15)) & TOPS) >> 15); // 2^15 - 1 becomes 2^15 - 2
     }
 
     /// Twice the mean rank of lane i among those that count, less the mean of all.
@@ -81,12 +84,6 @@ contract RankCorrelationTest is Test {
         for (uint256 i = 0; i < 16; ++i) vm.assertEq(lane(back, i), lane(row, 15 - i));
     }
 
-    function testFuzz_size_countsLanes(uint16 which) public pure {
-        uint256 count;
-        for (uint256 i = 0; i < 16; ++i) count += (which >> i) & 1;
-        vm.assertEq(RankCorrelation.size(lanes(which)), count);
-    }
-
     function testFuzz_dot_isTheSumOfProducts(uint256 x, uint256 y, uint16 which) public pure {
         uint256 counts = lanes(which);
         uint256 left = RankCorrelation.centredRanks(values(x), counts);
@@ -118,7 +115,7 @@ contract RankCorrelationTest is Test {
     ) public pure {
         uint256 counts = lanes(which);
         (int256 same, bool varies, ) = RankCorrelation.spearman(values(x), values(x), counts);
-        (int256 opposite, , ) = RankCorrelation.spearman(values(x), ~TOPS - values(x), counts);
+        (int256 opposite, , ) = RankCorrelation.spearman(values(x), MOST - values(x), counts);
         vm.assertEq(same, varies ? int256(1e6) : int256(0));
         vm.assertEq(opposite, -same);
     }

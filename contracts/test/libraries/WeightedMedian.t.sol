@@ -22,13 +22,17 @@ contract WeightedMedianTest is Test {
         }
     }
 
+    /// The votes as one column of eight, of which the others hold anything.
     function sorted(
         uint256[] memory values,
-        uint256[] memory weights
-    ) private pure returns (uint256[] memory votes, uint256 total) {
-        votes = WeightedMedian.room(values.length);
+        uint256[] memory weights,
+        uint256 shift
+    ) private pure returns (uint256[] memory rows, uint256 total) {
+        rows = new uint256[](values.length);
         for (uint256 v = 0; v < values.length; ++v) {
-            WeightedMedian.insert(votes, v, WeightedMedian.vote(values[v], v, weights[v]));
+            uint256 anything = uint256(keccak256(abi.encode(v))) & (0x1fffff * WeightedMedian.ONES);
+            uint256 lanes = (anything & ~(0x1fffff << shift)) | (values[v] << shift);
+            WeightedMedian.insert(rows, v, WeightedMedian.row(lanes, v));
             total += weights[v];
         }
     }
@@ -53,65 +57,88 @@ contract WeightedMedianTest is Test {
         }
     }
 
-    function voteAt(uint256[] memory votes, uint256 place) private pure returns (uint256 vote) {
-        assembly ("memory-safe") {
-            vote := mload(add(add(votes, 0x20), shl(5, place)))
-        }
-    }
-
     function median(
         uint256[] memory values,
         uint256[] memory weights
     ) private pure returns (uint256) {
-        (uint256[] memory votes, uint256 total) = sorted(values, weights);
-        (uint256 place, ) = WeightedMedian.find(votes, total);
-        return WeightedMedian.valueOf(voteAt(votes, place));
+        (uint256[] memory rows, uint256 total) = sorted(values, weights, 0);
+        return WeightedMedian.find(rows, weights, 0, total);
     }
 
-    function testFuzz_insert_sortsAndKeepsEveryVote(uint256 seed) public pure {
+    function testFuzz_insert_sortsEveryColumnAndKeepsEveryVote(uint256 seed) public pure {
         (uint256[] memory values, uint256[] memory weights) = draw(seed);
-        (uint256[] memory votes, ) = sorted(values, weights);
-        uint256 seen;
-        for (uint256 place = 0; place < values.length; ++place) {
-            uint256 vote = voteAt(votes, place);
-            uint256 v = WeightedMedian.voterOf(vote);
-            seen |= 1 << v;
-            vm.assertEq(WeightedMedian.valueOf(vote), values[v]);
-            vm.assertEq(WeightedMedian.weightOf(vote), weights[v]);
-            if (place > 0) vm.assertLt(voteAt(votes, place - 1), vote);
+        uint256 shift = 32 * (seed % 8);
+        (uint256[] memory rows, ) = sorted(values, weights, shift);
+        for (uint256 column = 0; column < 8; ++column) {
+            uint256 seen;
+            for (uint256 place = 0; place < rows.length; ++place) {
+                uint256 vote = WeightedMedian.voteAt(rows, place, 32 * column);
+                uint256 v = WeightedMedian.voterOf(vote);
+                seen |= 1 << v;
+                if (32 * column == shift) vm.assertEq(WeightedMedian.valueOf(vote), values[v]);
+                if (place > 0)
+                    vm.assertLt(WeightedMedian.voteAt(rows, place - 1, 32 * column), vote);
+            }
+            vm.assertEq(seen, (1 << rows.length) - 1);
         }
-        vm.assertEq(seen, (1 << values.length) - 1);
     }
 
     function testFuzz_find_isTheLowerWeightedMedian(uint256 seed) public pure {
         (uint256[] memory values, uint256[] memory weights) = draw(seed);
-        (uint256[] memory votes, uint256 total) = sorted(values, weights);
-        (uint256 place, uint256 upTo) = WeightedMedian.find(votes, total);
+        uint256 shift = 32 * (seed % 8);
+        (uint256[] memory rows, uint256 total) = sorted(values, weights, shift);
         vm.assertEq(
-            WeightedMedian.valueOf(voteAt(votes, place)),
+            WeightedMedian.find(rows, weights, shift, total),
             slow(values, weights, values.length)
         );
-        uint256 sum;
-        for (uint256 i = 0; i <= place; ++i) sum += WeightedMedian.weightOf(voteAt(votes, i));
-        vm.assertEq(upTo, sum);
     }
 
-    function testFuzz_without_isTheMedianOfTheOthers(uint256 seed) public pure {
+    function testFuzz_findWithout_isTheMedianOfTheOthers(uint256 seed) public pure {
         (uint256[] memory values, uint256[] memory weights) = draw(seed);
-        (uint256[] memory votes, uint256 total) = sorted(values, weights);
-        (uint256 place, uint256 upTo) = WeightedMedian.find(votes, total);
-        for (uint256 k = 0; k < values.length; ++k) {
-            uint256 out = WeightedMedian.voterOf(voteAt(votes, k));
-            vm.assertEq(
-                WeightedMedian.without(votes, total, place, upTo, k),
-                slow(values, weights, out)
-            );
+        (uint256 shift, uint256 to) = (32 * (seed % 8), (seed >> 64) % 200);
+        (uint256[] memory rows, uint256 total) = sorted(values, weights, shift);
+        uint256[] memory others = new uint256[](values.length);
+        for (uint256 v = 0; v < others.length; ++v) others[v] = (seed >> 72) & 1; // kept, below `to`
+        uint256 whole = WeightedMedian.findWithout(
+            rows,
+            weights,
+            shift,
+            total,
+            others.length,
+            others,
+            1 + to
+        );
+        vm.assertEq(whole, slow(values, weights, values.length));
+        for (uint256 v = 0; v < values.length; ++v) {
+            vm.assertEq((others[v] >> (1 + to)) ^ whole, slow(values, weights, v));
+            vm.assertEq(others[v] & 1, (seed >> 72) & 1);
         }
+    }
+
+    function testFuzz_findWithout_countsOnlyTheFirst(uint256 seed) public pure {
+        (uint256[] memory values, uint256[] memory weights) = draw(seed);
+        uint256 m = values.length;
+        if (m == 2) return;
+        for (uint256 v = 0; v < m; ++v) values[v] = (values[v] << 1) | (v == 0 ? 1 << 20 : 0);
+        (uint256[] memory rows, uint256 total) = sorted(values, weights, 0);
+        uint256[] memory others = new uint256[](m);
+        uint256 count = m - 1;
+        WeightedMedian.findWithout(rows, weights, 0, total - weights[0], count, others, 0);
+        (uint256[] memory fewer, uint256[] memory theirs) = (
+            new uint256[](count),
+            new uint256[](count)
+        );
+        for (uint256 v = 0; v < count; ++v) (fewer[v], theirs[v]) = (values[v + 1], weights[v + 1]);
+        vm.assertEq(others[0], uint256(0));
+        uint256 whole = slow(fewer, theirs, count);
+        for (uint256 v = 0; v < count; ++v)
+            vm.assertEq(others[v + 1] ^ whole, slow(fewer, theirs, v));
     }
 
     function testFuzz_find_gainsNothingFromASplitStake(uint256 seed, uint256 part) public pure {
         (uint256[] memory values, uint256[] memory weights) = draw(seed);
         uint256 m = values.length;
+        if (m == 32) return; // there is no seat for one more
         uint256[] memory splitValues = new uint256[](m + 1);
         uint256[] memory splitWeights = new uint256[](m + 1);
         for (uint256 v = 0; v < m; ++v)
@@ -144,11 +171,9 @@ contract WeightedMedianTest is Test {
     }
 
     function test_find_takesTheLowerOfTwoMiddles() public pure {
-        uint256[] memory votes = WeightedMedian.room(2);
-        WeightedMedian.insert(votes, 0, WeightedMedian.vote(9, 0, 5));
-        WeightedMedian.insert(votes, 1, WeightedMedian.vote(4, 1, 5));
-        (uint256 place, uint256 upTo) = WeightedMedian.find(votes, 10);
-        vm.assertEq(place, 0);
-        vm.assertEq(upTo, 5);
+        uint256[] memory values = new uint256[](2);
+        uint256[] memory weights = new uint256[](2);
+        (values[0], values[1], weights[0], weights[1]) = (9, 4, 5, 5);
+        vm.assertEq(median(values, weights), uint256(4));
     }
 }
