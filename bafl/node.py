@@ -241,8 +241,8 @@ class Node:
             except ContractRefusal as refusal:
                 if isinstance(action, protocol.Submit) and _for_good(refusal, view):
                     await in_thread(lambda: self._give_up(action))
-                if isinstance(action, protocol.Reveal) and action.last:
-                    # A reveal is owed; that the tally cannot come along must not keep it back.
+                if isinstance(action, protocol.Commit | protocol.Reveal) and action.last:
+                    # It is owed; that what comes next cannot come along must not keep it back.
                     await self._perform(replace(action, last=False), view)
                 else:
                     raise
@@ -264,14 +264,14 @@ class Node:
         match action:
             case protocol.Submit(t):
                 return calls.submit_update(t.base_version, t.root, t.encoding, t.samples)
-            case protocol.Commit(window, tag, scored):
-                return calls.commit_scores(window, tag, self._commitment(window, tag, scored))
+            case protocol.Commit(window, tag, scored, last):
+                commit = calls.commit_scores(window, tag, self._commitment(window, tag, scored))
+                reveal = self._reveal(window, tag, scored)
+                return calls.together(commit, reveal) if last else commit
             case protocol.Reveal(window, tag, scored, last):
-                salt = self._salt(window, tag)
-                reveal = calls.reveal_scores(window, tag, scored.scores, scored.keep, salt)
-                return (
-                    calls.together(reveal, calls.tally(window, authors(window))) if last else reveal
-                )
+                reveal = self._reveal(window, tag, scored)
+                tally = calls.tally(window, authors(window))
+                return calls.together(reveal, tally) if last else reveal
             case protocol.Attest(window, tag, model):
                 return calls.attest_model(window, tag, model.root.digest, model.metric)
             case protocol.Tally(window):
@@ -288,6 +288,10 @@ class Node:
                 return calls.take_seat()
             case _:
                 return None
+
+    def _reveal(self, window: int, tag: int, scored: Scored) -> Call:
+        salt = self._salt(window, tag)
+        return calls.reveal_scores(window, tag, scored.scores, scored.keep, salt)
 
     def _commitment(self, window: int, tag: int, scored: Scored) -> bytes:
         return calls.commitment(

@@ -154,10 +154,11 @@ class Score(_OfWindow):
 
 @dataclass(frozen=True, slots=True)
 class Commit(_OfWindow):
-    """Commit to scores."""
+    """Commit to scores; as the last one left, reveal them in the same transaction."""
 
     tag: int
     scored: Scored
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +288,7 @@ def _judge(view: View, notes: Notes, options: Options) -> list[Action]:
         if scored is None:
             actions.append(Score(window.id, window.tag))
         elif duties.can_commit:
-            actions.append(Commit(window.id, window.tag, scored))
+            actions.append(Commit(window.id, window.tag, scored, duties.commits_last))
         else:
             actions.append(Reveal(window.id, window.tag, scored, duties.reveals_last))
     elif duties.can_attest:

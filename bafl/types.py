@@ -226,6 +226,7 @@ class Duties:
     may_train_latest: bool
     can_seal: bool
     can_commit: bool
+    commits_last: bool
     can_reveal: bool
     reveals_last: bool
     can_tally: bool

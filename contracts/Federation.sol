@@ -12,6 +12,7 @@ import {Money} from "./Money.sol";
 import {Cid} from "./libraries/Cid.sol";
 import {Judging} from "./libraries/Judging.sol";
 import {Ledger} from "./libraries/Ledger.sol";
+import {Members} from "./libraries/Members.sol";
 import {Scores} from "./libraries/Scores.sol";
 import {
     Account,
@@ -22,6 +23,7 @@ import {
     Now,
     Result,
     Round,
+    Rules,
     Service,
     Tariff,
     Terms,
@@ -77,9 +79,9 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
 
     Ledger.State private _s;
 
-    function _rules() private view returns (Judging.Rules memory) {
+    function _rules() private view returns (Rules memory) {
         return
-            Judging.Rules({
+            Rules({
                 terms: Words.put(Terms.COMMIT_PERIOD, COMMIT_PERIOD) |
                     Words.put(Terms.REVEAL_PERIOD, REVEAL_PERIOD) |
                     Words.put(Terms.ATTEST_PERIOD, ATTEST_PERIOD) |
@@ -207,7 +209,7 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
 
     function _join(uint256 roles, bytes32 profile, uint256 stake) private {
         _take(stake);
-        _resize(Judging.join(_s, roles, profile, stake, MIN_STAKE));
+        _resize(Members.join(_s, roles, profile, stake, MIN_STAKE));
     }
 
     function setProfile(bytes32 profile) external {
@@ -218,11 +220,11 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
 
     function topUp(uint256 amount) external payable {
         _take(amount);
-        Judging.topUp(_s, amount, MIN_STAKE);
+        Members.topUp(_s, amount, MIN_STAKE);
     }
 
     function takeSeat() external {
-        Judging.takeSeat(_s);
+        Members.takeSeat(_s);
     }
 
     function wake() external {
@@ -236,11 +238,11 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     }
 
     function requestExit() external {
-        _resize(Judging.requestExit(_s, _withdrawableAt(block.timestamp)));
+        _resize(Members.requestExit(_s, _withdrawableAt(block.timestamp)));
     }
 
     function withdraw() external nonReentrant {
-        _pay(msg.sender, Judging.withdraw(_s, UNBONDING_PERIOD));
+        _pay(msg.sender, Members.withdraw(_s, UNBONDING_PERIOD));
     }
 
     function claim() external nonReentrant {
@@ -341,17 +343,12 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         _seal(now_, isVoid);
     }
 
+    /// @dev In two steps, since nearly all may: what may be wrong at all, and then what is.
     function _requireMaySubmit(uint256 now_, uint256 duty, uint256 base) private view {
-        uint256 flags = now_.get(Now.FLAGS);
-        if (flags & Now.CLOSED != 0) revert IsClosed();
-        if (flags & Now.PAUSED != 0) revert IsPaused();
-        flags = duty.get(Duty.FLAGS);
-        if (flags & Duty.TRAINS == 0) revert NotTrainer(msg.sender);
-        if (block.timestamp <= duty.get(Duty.JAILED_UNTIL))
-            revert JailedUntil(duty.get(Duty.JAILED_UNTIL));
-        if (flags & Duty.STAKE_SHORT != 0) {
-            revert StakeBelowMinimum(_s.accounts[msg.sender].get(Account.STAKE), MIN_STAKE);
-        }
+        bool isBarred =
+            (now_.get(Now.FLAGS) | (duty.get(Duty.FLAGS) ^ Duty.TRAINS)) != 0 ||
+                block.timestamp <= duty.get(Duty.JAILED_UNTIL);
+        if (isBarred) _refuse(now_, duty);
         uint256 version = now_.get(Now.VERSION);
         if (base > version) revert BaseNotFinal(base, version);
         if (base + MAX_STALENESS < version) revert BaseTooStale(base, version - MAX_STALENESS);
@@ -369,6 +366,15 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
             if (older != last && older >= judging) revert TooManyPending(older);
         }
         if (open - judging >= Ledger.RING) revert QueueFull(_roundDeadline());
+    }
+
+    function _refuse(uint256 now_, uint256 duty) private view {
+        if (now_.get(Now.FLAGS) & Now.CLOSED != 0) revert IsClosed();
+        if (now_.get(Now.FLAGS) & Now.PAUSED != 0) revert IsPaused();
+        if (duty.get(Duty.FLAGS) & Duty.TRAINS == 0) revert NotTrainer(msg.sender);
+        if (block.timestamp <= duty.get(Duty.JAILED_UNTIL))
+            revert JailedUntil(duty.get(Duty.JAILED_UNTIL));
+        revert StakeBelowMinimum(_s.accounts[msg.sender].get(Account.STAKE), MIN_STAKE);
     }
 
     function _requireRoot(bytes32 digest, uint256 codec) private pure {
@@ -522,7 +528,15 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         _requireRoot(rootDigest, MODEL_CODEC);
 
         uint256 candidate;
-        (round, candidate) = _vote(round, seat, rootDigest);
+        uint256 candidates = round.get(Round.CANDIDATES);
+        while (candidate < candidates && _s.candidates[candidate] != rootDigest) ++candidate;
+        if (candidate == candidates) {
+            _s.candidates[candidate] = rootDigest;
+            round = round.set(Round.CANDIDATES, ++candidates);
+            if (candidate == 1) _s.ballots = 0; // all before were for the first
+        }
+        if (candidates > 1) _s.ballots = _s.ballots.withLane(seat, 8, candidate);
+        round |= Words.put(Round.ATTESTED, 1 << seat);
         emit ModelAttested(window_, msg.sender, rootDigest, metric);
 
         uint256 active = Round.active(round);
@@ -530,57 +544,15 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         bool isNear =
             round.get(Round.STAGE) == Round.ATTEST &&
                 LibBit.popCount(attested) >= round.get(Round.FEWEST);
-        if (isNear) {
-            uint256 voters = _s.votersOf(round, candidate);
-            if (3 * _s.weigh(voters) >= 2 * _s.weigh(active)) {
-                round = _finalize(round, voters, rootDigest);
-            }
+        if (isNear && 3 * _s.weigh(_s.votersOf(round, candidate)) >= 2 * _s.weigh(active)) {
+            round = round.set(Round.STAGE, Round.FINAL);
+            uint256 version = _s.now_.get(Now.VERSION) + 1;
+            _s.now_ = _s.now_.set(Now.VERSION, version);
+            _s.models[version] = rootDigest;
+            emit VersionFinalized(version, window_, rootDigest);
         }
         _s.round = round;
         if (attested == active) Judging.settle(_s, _rules());
-    }
-
-    /// @dev A vote for a candidate: the first is kept where the next version's digest will be, the others apart. Once
-    /// there is a version the second candidate is any other.
-    function _vote(
-        uint256 round,
-        uint256 seat,
-        bytes32 digest
-    ) private returns (uint256, uint256 candidate) {
-        uint256 next = _s.nextVersion(round);
-        uint256 candidates = round.get(Round.CANDIDATES);
-        if (candidates == 0) {
-            _s.models[next] = digest;
-            candidates = 1;
-        } else if (_s.models[next] != digest) {
-            candidate = 1;
-            if (round.get(Round.STAGE) == Round.ATTEST) {
-                while (candidate < candidates && _s.candidates[candidate] != digest) ++candidate;
-                if (candidate == candidates) _s.candidates[candidate] = digest;
-            }
-            if (candidates == 1) _s.ballots = 0; // all before were for the first
-            if (candidate == candidates) ++candidates;
-        }
-        if (candidates > 1) _s.ballots = _s.ballots.withLane(seat, 8, candidate);
-        round = round.set(Round.CANDIDATES, candidates) | Words.put(Round.ATTESTED, 1 << seat);
-        return (round, candidate);
-    }
-
-    /// @dev What these seats attested is the next version.
-    function _finalize(uint256 round, uint256 voters, bytes32 digest) private returns (uint256) {
-        uint256 version = _s.nextVersion(round);
-        _s.now_ = _s.now_.set(Now.VERSION, version);
-        if (round.get(Round.CANDIDATES) > 1) {
-            _s.models[version] = digest;
-            uint256 ballots;
-            for (uint256 seat = 0; seat < Ledger.MAX_SEATS; ++seat) {
-                if (!Ledger.isIn(voters, seat)) ballots = ballots.withLane(seat, 8, 1);
-            }
-            _s.ballots = ballots;
-            round = round.set(Round.CANDIDATES, 2);
-        }
-        emit VersionFinalized(version, round.get(Round.WINDOW), digest);
-        return round.set(Round.STAGE, Round.FINAL);
     }
 
     // --------------------------------------------------------------------------------------------------- the end

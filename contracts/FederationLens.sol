@@ -129,7 +129,9 @@ contract FederationLens is IFederationLens {
         bool isActive = _isIn(w.active, seat);
         bool isOver = block.timestamp > w.deadline;
         if (w.phase == IFederation.Phase.Commit) {
-            d.canCommit = isActive && !_isIn(w.committed, seat);
+            uint256 left = w.active & ~w.committed;
+            d.canCommit = isActive && _isIn(left, seat);
+            d.commitsLast = d.canCommit && left == 1 << seat;
         } else if (w.phase == IFederation.Phase.Reveal) {
             bool isDirect = v.parameters.commitPeriod == 0;
             uint256 left = (isDirect ? w.active : w.committed) & ~w.revealed;

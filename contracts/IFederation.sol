@@ -483,6 +483,7 @@ interface IFederationLens {
         bool mayTrainLatest; // a submission on the latest version would be taken
         bool canSeal;
         bool canCommit;
+        bool commitsLast; // all others have: `revealScores` may come along, in one `multicall`
         bool canReveal;
         bool revealsLast; // nobody else is left to reveal: `tally` may come along, in one `multicall`
         bool canTally;

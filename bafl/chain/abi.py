@@ -121,7 +121,7 @@ def _runtime(deployed: Mapping[str, Any]) -> Runtime:
 
 @functools.cache
 def artifact(name: str) -> Artifact:
-    """A shipped artifact: Federation, FederationLens, FederationRegistry, Judging or Tally."""
+    """A shipped artifact, such as Federation; its names are `errors.KNOWN_ARTIFACTS`."""
     file = resources.files("bafl.chain") / "artifacts" / f"{name}.json"
     try:
         text = file.read_text(encoding="utf-8")

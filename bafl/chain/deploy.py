@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class Support:
     """Contracts that all federations of a chain share; addresses."""
 
+    members: str
     judging: str
     lens: str
     registry: str
@@ -36,7 +37,7 @@ class Deployed:
 
 
 def deploy_support(sender: Sender, known: Support | None = None) -> Support:
-    """Deploy library, lens and registry, once a chain; those of `known` are checked and reused.
+    """Deploy libraries, lens and registry, once a chain; those of `known` are checked and reused.
 
     Raises ChainError where `known` names an address without code.
     """
@@ -48,6 +49,7 @@ def deploy_support(sender: Sender, known: Support | None = None) -> Support:
                 )
         return known
     return Support(
+        members=_create(sender, "Members"),
         judging=_create(sender, "Judging"),
         lens=_create(sender, "FederationLens"),
         registry=_create(sender, "FederationRegistry"),
@@ -59,7 +61,7 @@ def federation_initcode(
 ) -> bytes:
     """A federation's creation code, for `deploy_federation` or for a deployment by other means."""
     return artifact("Federation").initcode(
-        {"Judging": support.judging},
+        {"Members": support.members, "Judging": support.judging},
         address_of(owner, "owner"),
         support.lens,
         (genesis.manifest.digest, genesis.model.digest, genesis.model.codec),

@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 
 from eth_utils.crypto import keccak
 
-KNOWN_ARTIFACTS = ("Federation", "FederationLens", "FederationRegistry", "Judging", "Tally")
+KNOWN_ARTIFACTS = (
+    "Federation",
+    "FederationLens",
+    "FederationRegistry",
+    "Judging",
+    "Members",
+    "Tally",
+)
 
 
 class ChainUnreachable(ChainError):

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.37;
 
-import {Now, Round, Seat, Words} from "./Words.sol";
+import {Round, Seat, Words} from "./Words.sol";
 
 /// @title All that a federation stores, and how it is read and written
-/// @notice `Federation.sol` owns the one `State`; the linked library `Judging` works on it in the federation's name.
+/// @notice `Federation.sol` owns the one `State`; the linked libraries `Members` and `Judging` work on it in the
+/// federation's name.
 library Ledger {
     using Words for uint256;
 
@@ -35,7 +36,7 @@ library Ledger {
         uint256 ballots; // a byte a seat: which candidate it attested; of a meaning from the second candidate on
         uint256[MAX_SEATS / 2] seats; // two lanes a word: Seat
         bytes32[MAX_SEATS] commitments; // by seat; after the reveal packed scores
-        bytes32[MAX_SEATS] candidates; // distinct digests attested, from the second on; the first is in `models`
+        bytes32[MAX_SEATS] candidates; // distinct digests attested
         uint256[RING] headers; // by ring slot: Header
         bytes32[RING * MAX_UPDATES] digests; // by update id modulo the ring
         uint256[(RING * MAX_UPDATES) / 4] results; // four lanes a word, as digests: Result
@@ -108,12 +109,6 @@ library Ledger {
                 }
             }
         }
-    }
-
-    /// @notice The version that the window being judged makes, or has made.
-    function nextVersion(State storage s, uint256 round) internal view returns (uint256) {
-        uint256 version = s.now_.get(Now.VERSION);
-        return round.get(Round.STAGE) == Round.FINAL ? version : version + 1;
     }
 
     /// @notice Who attested a candidate, of the window being judged.

@@ -196,6 +196,14 @@ library Result {
     uint256 internal constant KEEP = 56 | (8 << 8); // the window's
 }
 
+/// @dev How a validator's agreement lies in its lane of 32 bits: plus a bias, so that no lane of a seat that revealed is
+/// zero.
+library Agreement {
+    int256 internal constant BIAS = 2e6;
+    uint256 internal constant NONE = 1;
+    uint256 internal constant OVERRULED = 2;
+}
+
 /// @dev What of a federation's parameters judging depends on: all but money.
 library Terms {
     uint256 internal constant COMMIT_PERIOD = 0 | (32 << 8);
@@ -212,4 +220,10 @@ library Terms {
 library Tariff {
     uint256 internal constant MIN_STAKE = 0 | (96 << 8);
     uint256 internal constant REWARD_RATE = 96 | (96 << 8);
+}
+
+/// @dev The parameters that judging depends on.
+struct Rules {
+    uint256 terms; // Terms
+    uint256 tariff; // Tariff
 }

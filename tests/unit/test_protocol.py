@@ -65,6 +65,12 @@ def test_scores_before_it_commits_and_commits_what_it_scored() -> None:
     assert asked(now, Notes(scored={(3, 9): SCORED})) == (Commit(3, 9, SCORED),)
 
 
+def test_reveals_along_with_the_last_commitment() -> None:
+    duties = replace(IDLE, can_commit=True, commits_last=True)
+    now = view(duties, window(3, Phase.COMMIT, tag=9, updates=2))
+    assert asked(now, Notes(scored={(3, 9): SCORED})) == (Commit(3, 9, SCORED, last=True),)
+
+
 def test_scores_anew_when_a_reorg_changed_the_windows_contents() -> None:
     now = view(replace(IDLE, can_commit=True), window(3, Phase.COMMIT, tag=9, updates=2))
     assert asked(now, Notes(scored={(3, 8): SCORED})) == (Score(3, 9),)

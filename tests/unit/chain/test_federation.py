@@ -67,6 +67,7 @@ DUTIES = Duties(
     may_train_latest=False,
     can_seal=False,
     can_commit=False,
+    commits_last=False,
     can_reveal=False,
     reveals_last=False,
     can_tally=False,

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.37;
+
+import {DynamicArrayLib} from "solady/src/utils/DynamicArrayLib.sol";
+import {LibBit} from "solady/src/utils/LibBit.sol";
+
+import {IFederation} from "../IFederation.sol";
+import {Ledger} from "./Ledger.sol";
+import {Numbers} from "./Numbers.sol";
+import {Reputation} from "./Reputation.sol";
+import {Seats} from "./Seats.sol";
+import {Tally} from "./Tally.sol";
+import {Turns} from "./Turns.sol";
+import {
+    Account,
+    Agreement,
+    Duty,
+    Header,
+    Membership,
+    Merit,
+    Now,
+    Result,
+    Round,
+    Rules,
+    Seat,
+    Service,
+    Tariff,
+    Terms,
+    Till,
+    Words
+} from "./Words.sol";
+
+/// @title What a window's end brings: reputations, rewards, jail and slashes, each once
+library Settling {
+    using DynamicArrayLib for uint256[];
+    using Ledger for Ledger.State;
+    using Numbers for bytes;
+    using Words for uint256;
+
+    uint256 internal constant TRAINERS_PERCENT = 70; // of a reward
+    uint256 internal constant VALIDATORS_PERCENT = 30;
+    uint256 private constant MANY_REJECTIONS = 3; // of eight
+
+    /// @dev What a window's end brings to those who had a part in it.
+    struct Settlement {
+        bool isTallied; // and the tally counts
+        bool isFinal;
+        uint256 attestersDue; // seats that should have attested
+        uint256 attestersWrong; // seats that attested another digest than more than half of the weight
+        uint256 trainersPot; // money, times 100 PPM
+        uint256 validatorsPot; // money, times 100 PPM
+        uint256 creditUnit; // money
+        uint256 credited; // units given
+        uint256 missed; // seats that missed the window
+        uint256 slashed; // seats
+        uint256 totalWeight; // of the active set, where there is a reward
+        uint256[] trainers; // money
+        bytes trainerReputations; // Numbers
+        uint256[] validators; // money
+        bytes validatorReputations; // Numbers
+        uint256 lows; // seats whose reputation is too low
+    }
+
+    function settle(
+        Ledger.State storage s,
+        Rules memory rules,
+        uint256 round,
+        Settlement memory settlement
+    ) internal {
+        uint256 window = round.get(Round.WINDOW);
+        settlement.creditUnit = rules.tariff.get(Tariff.MIN_STAKE) / Ledger.PPM;
+        _settleValidators(s, rules, round, settlement);
+        if (settlement.isTallied) _settleTrainers(s, rules, round, settlement);
+        uint256 outcome = round.get(Round.STAGE) < Round.ATTEST ? Ledger.UNTALLIED : Ledger.TALLIED;
+        if (settlement.isFinal) {
+            outcome = Ledger.FINAL;
+            uint256 till = s.till;
+            uint256 credited = settlement.credited * settlement.creditUnit;
+            till = till.set(Till.POOL, till.get(Till.POOL) - credited);
+            till = till.set(Till.CREDITS, till.get(Till.CREDITS) + credited);
+            s.till = till.set(Till.LAST_FINAL_SEALED_AT, sealedAt(s, round));
+        }
+        emit IFederation.WindowSettled(
+            window,
+            settlement.isFinal,
+            settlement.trainers,
+            settlement.trainerReputations,
+            settlement.validators,
+            settlement.validatorReputations
+        );
+        s.now_ = Turns.end(s.now_, window, outcome).set(Now.JUDGING, window + 1);
+        Turns.begin(s, rules);
+    }
+
+    function sealedAt(Ledger.State storage s, uint256 round) internal view returns (uint256) {
+        return s.headers[round.get(Round.WINDOW) % Ledger.RING].get(Header.SEALED_AT);
+    }
+
+    function _settleValidators(
+        Ledger.State storage s,
+        Rules memory rules,
+        uint256 round,
+        Settlement memory settlement
+    ) private {
+        uint256 active = Round.active(round);
+        settlement.missed =
+            round.get(Round.OWING) |
+            (settlement.attestersDue & ~round.get(Round.ATTESTED)) |
+            settlement.attestersWrong;
+        settlement.slashed = round.get(Round.OWING) & round.get(Round.COMMITTED);
+        if (settlement.isFinal) settlement.slashed |= settlement.attestersWrong;
+        uint256 n = LibBit.popCount(active);
+        settlement.validators = DynamicArrayLib.malloc(n);
+        settlement.validatorReputations = Numbers.room(n);
+        unchecked {
+            // Safe: k counts the n active seats.
+            uint256 k;
+            for (uint256 seat = 0; active >> seat != 0; ++seat) {
+                if (!Ledger.isIn(active, seat)) continue;
+                uint256 id = s.seatAt(seat).get(Seat.ID);
+                (uint256 service, uint256 reward) = _settleValidator(
+                    s,
+                    round,
+                    settlement,
+                    seat,
+                    s.serviceOf(id)
+                );
+                s.setService(id, service);
+                if (Ledger.isIn(settlement.slashed, seat)) {
+                    IFederation.Fault fault =
+                        Ledger.isIn(round.get(Round.OWING), seat)
+                            ? IFederation.Fault.CommittedNotRevealed
+                            : IFederation.Fault.WrongAttestation;
+                    _slash(s, rules, s.participants[id], round.get(Round.WINDOW), fault);
+                }
+                uint256 reputation = service.get(Service.REPUTATION);
+                if (reputation < Reputation.JAIL) settlement.lows |= 1 << seat;
+                settlement.validatorReputations.set(k, reputation);
+                settlement.validators.set(k++, reward);
+            }
+        }
+        if (settlement.lows != 0) _jailValidators(s, rules, active, settlement);
+    }
+
+    /// @return The service, to be stored.
+    /// @return Its reward.
+    function _settleValidator(
+        Ledger.State storage s,
+        uint256 round,
+        Settlement memory settlement,
+        uint256 seat,
+        uint256 service
+    ) private returns (uint256, uint256) {
+        uint256 reputation = service.get(Service.REPUTATION);
+        uint256 stored = Agreement.NONE;
+        if (settlement.isTallied) stored = s.agreements[seat / 8].lane(seat % 8, 32);
+        if (Ledger.isIn(settlement.missed, seat) || stored == Agreement.OVERRULED) {
+            uint256 missed = service.get(Service.MISSED) + 1;
+            if (missed == Service.ASLEEP)
+                emit IFederation.FellAsleep(s.holderOf(seat), round.get(Round.WINDOW));
+            service = service.set(Service.MISSED, missed);
+            return (service.set(Service.REPUTATION, Reputation.afterMissed(reputation)), 0);
+        }
+        service = service.set(Service.MISSED, 0);
+        uint256 part = Ledger.PPM / 2;
+        if (stored != Agreement.NONE) {
+            int256 agreement = int256(stored) - Agreement.BIAS;
+            reputation = Reputation.afterAgreement(reputation, agreement);
+            service = service.set(Service.REPUTATION, reputation);
+            part = agreement < 0 ? 0 : uint256(agreement);
+        }
+        if (settlement.validatorsPot == 0) return (service, 0);
+        unchecked {
+            // Safe: a pot is below 2^111, a weight below 2^32, a part at most PPM; the total is not zero.
+            uint256 reward =
+                (settlement.validatorsPot * s.weightOf(seat) * part) /
+                    (100 * Ledger.PPM * settlement.totalWeight);
+            return _credit(settlement, service, reward);
+        }
+    }
+
+    /// @dev Those whose reputation is too low, as far as enough validators remain. Reputations are listed again, as
+    /// jail changes them.
+    function _jailValidators(
+        Ledger.State storage s,
+        Rules memory rules,
+        uint256 active,
+        Settlement memory settlement
+    ) private {
+        uint256 seats = s.membership.get(Membership.SEATS);
+        uint256 minStake = rules.tariff.get(Tariff.MIN_STAKE);
+        uint256 able;
+        for (uint256 seat = 0; seats >> seat != 0; ++seat) {
+            if (!Ledger.isIn(seats, seat)) continue;
+            uint256 value = s.seatAt(seat);
+            uint256 service = s.serviceOf(value.get(Seat.ID));
+            if (Seats.canJudge(s, value, service, minStake)) able |= 1 << seat;
+        }
+        uint256 k;
+        for (uint256 seat = 0; active >> seat != 0; ++seat) {
+            if (!Ledger.isIn(active, seat)) continue;
+            uint256 others = able & ~(1 << seat);
+            bool isEnough = LibBit.popCount(others) >= rules.terms.get(Terms.MIN_VALIDATORS);
+            if (Ledger.isIn(settlement.lows, seat) && isEnough) {
+                able = others;
+                _jailValidator(s, seat, block.timestamp + rules.terms.get(Terms.JAIL_PERIOD));
+            }
+            uint256 service = s.serviceOf(s.seatAt(seat).get(Seat.ID));
+            settlement.validatorReputations.set(k++, service.get(Service.REPUTATION));
+        }
+    }
+
+    function _jailValidator(Ledger.State storage s, uint256 seat, uint256 until) private {
+        uint256 id = s.seatAt(seat).get(Seat.ID);
+        address validator = s.participants[id];
+        s.accounts[validator] = s.accounts[validator].set(Account.JAILED_UNTIL, until);
+        uint256 service = s.serviceOf(id).set(Service.MISSED, 0);
+        s.setService(id, service.set(Service.REPUTATION, Reputation.START));
+        Seats.raise(s, seat, Seat.JAILED);
+        emit IFederation.Jailed(validator, uint8(Ledger.VALIDATOR), until);
+    }
+
+    function _settleTrainers(
+        Ledger.State storage s,
+        Rules memory rules,
+        uint256 round,
+        Settlement memory settlement
+    ) private {
+        uint256 n = round.get(Round.UPDATES);
+        uint256[] memory rewards = settlement.trainers = DynamicArrayLib.malloc(n);
+        bytes memory reputations = settlement.trainerReputations = Numbers.room(n);
+        uint256 place = Ledger.placeOf(round.get(Round.WINDOW), 0) / 4;
+        unchecked {
+            // Safe: i < n, the length of both arrays.
+            uint256 word;
+            for (uint256 i = 0; i < n; ++i) {
+                if (i % 4 == 0) word = s.results[place + i / 4];
+                uint256 result = word.lane(i % 4, 64);
+                uint256 id = result.get(Result.ID);
+                uint256 merit = s.meritOf(id);
+                uint256 reward;
+                uint256 verdict = result.get(Result.VERDICT);
+                if (verdict == Tally.PAID) {
+                    (merit, reward) = _payTrainer(settlement, merit, result.get(Result.SHARE));
+                } else {
+                    merit = _judgeTrainer(s, rules, round, settlement, merit, result);
+                }
+                s.setMerit(id, merit);
+                rewards.set(i, reward);
+                reputations.set(i, merit.get(Merit.REPUTATION));
+            }
+        }
+    }
+
+    /// @return The merit, to be stored.
+    /// @return Its reward.
+    function _payTrainer(
+        Settlement memory settlement,
+        uint256 merit,
+        uint256 share
+    ) private pure returns (uint256, uint256) {
+        merit = merit.set(Merit.HISTORY, uint8(merit.get(Merit.HISTORY) << 1));
+        merit = merit.set(Merit.REPUTATION, Reputation.afterPaid(merit.get(Merit.REPUTATION)));
+        unchecked {
+            // Safe: a pot is below 2^111 and a share at most PPM.
+            return
+                _credit(settlement, merit, (settlement.trainersPot * share) / (100 * Ledger.PPM));
+        }
+    }
+
+    /// @dev An author that is not paid.
+    /// @return The merit, to be stored.
+    function _judgeTrainer(
+        Ledger.State storage s,
+        Rules memory rules,
+        uint256 round,
+        Settlement memory settlement,
+        uint256 merit,
+        uint256 result
+    ) private returns (uint256) {
+        uint256 history = uint8(merit.get(Merit.HISTORY) << 1);
+        if (result.get(Result.VERDICT) == Tally.ACCEPTED) return merit.set(Merit.HISTORY, history);
+        uint256 reputation = Reputation.afterRejected(merit.get(Merit.REPUTATION));
+        history |= 1;
+        bool isJailed = reputation < Reputation.JAIL || LibBit.popCount(history) >= MANY_REJECTIONS;
+        bool isMalformed = result.get(Result.VERDICT) == Tally.MALFORMED_VERDICT;
+        if (isJailed) (reputation, history) = (Reputation.START, 0);
+        if (isJailed || isMalformed) {
+            address trainer = s.participants[result.get(Result.ID)];
+            _punishTrainer(s, rules, round, settlement, trainer, isJailed, isMalformed);
+        }
+        return merit.set(Merit.REPUTATION, reputation).set(Merit.HISTORY, history);
+    }
+
+    function _punishTrainer(
+        Ledger.State storage s,
+        Rules memory rules,
+        uint256 round,
+        Settlement memory settlement,
+        address trainer,
+        bool isJailed,
+        bool isMalformed
+    ) private {
+        uint256 duty = s.duties[trainer];
+        if (isJailed) {
+            uint256 until = block.timestamp + rules.terms.get(Terms.JAIL_PERIOD);
+            s.duties[trainer] = duty.set(Duty.JAILED_UNTIL, until);
+            emit IFederation.Jailed(trainer, uint8(Ledger.TRAINER), until);
+        }
+        // One fault a window: who was slashed as a validator is not slashed again.
+        uint256 seat = duty.get(Duty.SEAT);
+        if (!isMalformed || (seat != 0 && Ledger.isIn(settlement.slashed, seat - 1))) return;
+        IFederation.Fault fault = IFederation.Fault.MalformedUpdate;
+        _slash(s, rules, trainer, round.get(Round.WINDOW), fault);
+    }
+
+    function _slash(
+        Ledger.State storage s,
+        Rules memory rules,
+        address who,
+        uint256 window,
+        IFederation.Fault fault
+    ) private {
+        uint256 account = s.accounts[who];
+        uint256 stake = account.get(Account.STAKE);
+        uint256 minStake = rules.tariff.get(Tariff.MIN_STAKE);
+        uint256 amount = (minStake * rules.terms.get(Terms.SLASH_PPM)) / Ledger.PPM;
+        if (amount > stake) amount = stake;
+        if (amount == 0) return;
+        stake -= amount;
+        s.stakes -= amount;
+        s.slashed += amount;
+        Seats.storeStake(s, who, account.set(Account.STAKE, stake));
+        if (stake < minStake) {
+            uint256 duty = s.duties[who];
+            s.duties[who] = duty.set(Duty.FLAGS, duty.get(Duty.FLAGS) | Duty.STAKE_SHORT);
+        }
+        emit IFederation.Slashed(who, window, fault, amount);
+    }
+
+    /// @dev Rounds down to whole units, up to what a lane holds; what is not credited stays in the pool.
+    /// @return The merit or service, to be stored.
+    /// @return The money credited.
+    function _credit(
+        Settlement memory settlement,
+        uint256 merit,
+        uint256 amount
+    ) private pure returns (uint256, uint256) {
+        unchecked {
+            // Safe: a unit is not zero; a credit is at most MOST, and stays so; 48 times MOST is below 2^256.
+            uint256 units = amount / settlement.creditUnit;
+            uint256 room = Merit.MOST - merit.get(Merit.CREDIT);
+            if (units > room) units = room;
+            settlement.credited += units;
+            return (merit + Words.put(Merit.CREDIT, units), units * settlement.creditUnit);
+        }
+    }
+}
