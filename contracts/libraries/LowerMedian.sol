@@ -7,8 +7,7 @@ import {Lanes} from "./Lanes.sol";
 
 /// @title The lower median of 1 to 16 values, without sorting them
 /// @notice The least x for which at least half of the values are up to it.
-/// @dev Takes 15 bits of all values at a time, from the first bit in which they differ, until one value is left or no
-/// bits are.
+/// @dev Takes 15 bits of all values at a time, from the first in which those that may be it differ, until none do.
 library LowerMedian {
     using DynamicArrayLib for uint256[];
 
@@ -25,22 +24,38 @@ library LowerMedian {
             median = values.get(0);
             uint256 differ;
             for (uint256 i = 1; i < n; ++i) differ |= values.get(i) ^ median;
-            if (differ == 0) return (median, true);
+            even = differ == 0;
 
-            uint256 left = LibBit.fls(differ) + 1;
             uint256 set = Lanes.first(n);
             uint256 k = (n - 1) / 2;
-            do {
-                left = left > BITS ? left - BITS : 0;
+            while (differ != 0) {
+                uint256 shift = LibBit.fls(differ);
+                shift = shift < BITS ? 0 : shift - (BITS - 1);
                 uint256 row;
                 for (uint256 i = 0; i < n; ++i)
-                    row |= ((values.get(i) >> left) & DIGIT) << (240 - 16 * i);
+                    row = (row << 16) | ((values.get(i) >> shift) & DIGIT);
+                row <<= 256 - 16 * n;
                 uint256 digit = Lanes.kth(row, set, k);
                 uint256 notBelow = set & Lanes.atLeast(row, digit);
                 k -= Lanes.size(set ^ notBelow);
                 set = notBelow & ~Lanes.atLeast(row, digit + 1);
-            } while (left != 0 && Lanes.size(set) != 1);
-            median = values.get((255 - LibBit.fls(set)) / 16);
+                (median, differ) = _compare(values, set);
+            }
+        }
+    }
+
+    /// @dev One of the values in a set, and the bits in which they differ.
+    function _compare(
+        uint256[] memory values,
+        uint256 set
+    ) private pure returns (uint256 one, uint256 differ) {
+        // Safe: only lanes of values are in the set.
+        unchecked {
+            one = values.get((255 - LibBit.fls(set)) / 16);
+            if (Lanes.size(set) == 1) return (one, 0);
+            for (uint256 i = 0; set != 0; (++i, set <<= 16)) {
+                if (set >> 255 != 0) differ |= values.get(i) ^ one;
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ library RankCorrelation {
     int256 private constant PPM = 1e6;
     uint256 private constant ONES = Lanes.ONES;
     uint256 private constant TOPS = Lanes.TOPS;
+    uint256 private constant TWOS = 2 * ONES;
     uint256 private constant MIDDLE = 16 * ONES;
 
     /// @notice The correlation of rows `x` and `y` in ppm, in [-1e6, 1e6], truncated toward zero.
@@ -52,18 +53,20 @@ library RankCorrelation {
         // Safe: x and y are below 2^15, so each lane of d is 2^15 + x - y, in [1, 2^16 - 1]; a lane of ranks starts at
         // 16, and moves by at most two in each of seven rounds and by one in the last.
         unchecked {
-            x = (x & counts) | ~(counts | TOPS);
-            uint256 topped = x | TOPS;
-            uint256 ranks = MIDDLE;
+            uint256 topped = (x & counts) | ~counts | TOPS;
+            uint256 less = topped - ONES;
+            x = topped ^ TOPS;
+            uint256 ranks = 2 * MIDDLE; // in halves
             for (uint256 by = 16; ; by += 16) {
-                uint256 d = topped - ((x >> by) | (x << (256 - by)));
+                uint256 y = (x >> by) | (x << (256 - by));
                 // One if x >= y, one more if x > y: less one, it is the sign of x - y.
-                uint256 signs = ((d >> 15) & ONES) + (((d - ONES) >> 15) & ONES);
+                uint256 signs = (((topped - y) >> 14) & TWOS) + (((less - y) >> 14) & TWOS);
                 ranks += signs;
                 if (by == 128) break; // a lane and the one opposite: both speak
                 ranks -= (signs << by) | (signs >> (256 - by));
             }
-            return ((ranks + (15 - Lanes.size(counts)) * ONES) & counts) | (MIDDLE & ~counts);
+            ranks = (ranks >> 1) + (15 - Lanes.size(counts)) * ONES;
+            return (ranks & counts) | (MIDDLE & ~counts);
         }
     }
 

@@ -195,18 +195,23 @@ library Tally {
             // Safe: i < n <= 16. Every other update, then the rest: votes are twice as wide as scores.
             for (uint256 half = 0; half < 2; ++half) {
                 _sort(desk, 16 - 16 * half);
-                for (uint256 i = half; i < n; i += 2)
-                    consensus |= _judge(desk, input, i) << (240 - 16 * i);
+                uint256 shift = 256;
+                for (uint256 i = half; i < n; i += 2) {
+                    shift -= 32;
+                    consensus |= _judge(desk, input, i, shift) << (240 - 16 * i);
+                }
             }
         }
     }
 
     /// @dev Everything about one update that needs only its own column of scores: its consensus, who was
     /// overruled, and for each validator the consensus of the others.
+    /// @param shift Where its column is.
     function _judge(
         Desk memory desk,
         Input memory input,
-        uint256 i
+        uint256 i,
+        uint256 shift
     ) private pure returns (uint256 consensus) {
         uint256[] memory columns = desk.columns;
         uint256[] memory weights = input.weights;
@@ -216,15 +221,14 @@ library Tally {
         // Safe: weights are at most 2^96 and at most 32, so no sum of them, nor twice one, leaves 256
         // bits; and no vote weighs more than all of them, real, which is part of weight.
         unchecked {
-            uint256 to = 240 - 16 * i;
-            uint256 shift = to & 0xe0;
             uint256 last = WeightedMedian.voteAt(columns, count - 1, shift);
             if (WeightedMedian.valueOf(last) > SPAN) {
                 bool malformed;
-                (count, weight, real, malformed) = _setAside(desk, input, i);
+                (count, weight, real, malformed) = _setAside(desk, input, i, shift);
                 // Nor have the others a consensus without any one real score: there are no agreements.
                 if (2 * real <= weight) return malformed ? MALFORMED_LANE : NO_CONSENSUS_LANE;
             }
+            uint256 to = 240 - 16 * i;
             if (2 * real <= weight + desk.heaviest) {
                 _markAlone(desk, weights, shift, count, 2 * real - weight, to);
                 if (count == 1) return WeightedMedian.find(columns, weights, shift, real);
@@ -242,14 +246,14 @@ library Tally {
     function _setAside(
         Desk memory desk,
         Input memory input,
-        uint256 i
+        uint256 i,
+        uint256 shift
     ) private pure returns (uint256 count, uint256 weight, uint256 real, bool malformed) {
         (uint256 accusers, uint256 accusing, uint256 seats) = (0, 0, 0);
         count = input.weights.length;
         real = weight = desk.weight;
         // Safe: see _judge; the active weight is one of at most 32 validators too.
         unchecked {
-            uint256 shift = (240 - 16 * i) & 0xe0;
             for (; count != 0; --count) {
                 uint256 vote = WeightedMedian.voteAt(desk.columns, count - 1, shift);
                 uint256 value = WeightedMedian.valueOf(vote);

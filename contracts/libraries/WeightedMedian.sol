@@ -7,8 +7,8 @@ import {DynamicArrayLib} from "solady/src/utils/DynamicArrayLib.sol";
 /// @notice The median of votes is the least value x for which the votes up to x hold at least half
 /// of the weight: 2 * cum(<= x) >= total. It is always one of the voted values, and voters with less
 /// than half of the weight cannot move it outside the range of the others' values.
-/// @dev A row is a word with a lane of 32 bits a column, each a vote: value (21 bits) | voter (5) | zero (5), so that
-/// sorting lanes sorts votes, and a vote's low bits are where its weight lies in an array. `rows` are such that each
+/// @dev A row is a word with a lane of 32 bits a column, each a vote: value (20 bits) | voter plus one (6) | zero (5), so that
+/// sorting lanes sorts votes, and a vote's low bits are how far from an array's length its weight lies. `rows` are such that each
 /// column is sorted; `shift` says which column. `weights` are the voters', in [1, 2^96], and `total` is the weight of
 /// the first `count` votes of the column, those that count: of at most 32 votes no sum of weights, nor four times one,
 /// leaves 128 bits. So the arithmetic is unchecked; places stay below `count` for the reasons given beside the loops,
@@ -24,16 +24,18 @@ library WeightedMedian {
     /// @notice A row of one voter's votes, one value a lane.
     function row(uint256 values, uint256 voter) internal pure returns (uint256) {
         unchecked {
-            return (values << 10) | (voter * (ONES << 5)); // a voter is below 32
+            return (values << 11) | ((voter + 1) * (ONES << 5)); // a voter is below 32
         }
     }
 
     function valueOf(uint256 vote) internal pure returns (uint256) {
-        return vote >> 10;
+        return vote >> 11;
     }
 
     function voterOf(uint256 vote) internal pure returns (uint256) {
-        return (vote >> 5) & 31;
+        unchecked {
+            return ((vote >> 5) & 63) - 1;
+        }
     }
 
     /// @notice The vote at a place of a column, the least first.
@@ -102,16 +104,14 @@ library WeightedMedian {
     ) internal pure returns (uint256 median) {
         assembly ("memory-safe") {
             function weightOf(all, vote) -> w {
-                w := mload(add(all, and(vote, 0x3e0)))
+                w := mload(add(all, and(vote, 0x7e0)))
             }
             function setOther(all, vote, value) {
-                let slot := add(all, and(vote, 0x3e0))
+                let slot := add(all, and(vote, 0x7e0))
                 mstore(slot, or(mload(slot), value))
             }
             let k := add(rows, 0x20)
             let end := add(k, shl(5, count))
-            weights := add(weights, 0x20)
-            others := add(others, 0x20)
 
             let place := k
             let vote := shr(shift, mload(place))
@@ -124,45 +124,48 @@ library WeightedMedian {
             }
             up := sub(up, total)
             let down := sub(shl(1, weightOf(weights, vote)), up)
-            median := and(shr(10, vote), 0x1fffff)
-
+            median := and(shr(11, vote), 0xfffff)
             let middle := add(place, shl(5, lt(weightOf(weights, vote), down)))
+
+            // What lies past the end is read, but not used: at the last vote that counts up = total, and total >= w.
+            let far := add(up, shl(1, weightOf(weights, shr(shift, mload(add(place, 0x20))))))
             for {} lt(k, middle) {
                 k := add(k, 0x20)
             } {
                 vote := shr(shift, mload(k))
                 let w := weightOf(weights, vote)
                 if gt(w, up) {
-                    let slot := place
-                    let other
-                    // Ends in bounds: at the last vote that counts slack = total, and total >= w.
+                    let slot := add(place, 0x20)
+                    // Ends in bounds: see above.
                     for {
-                        let slack := up
+                        let slack := far
                     } gt(w, slack) {} {
                         slot := add(slot, 0x20)
-                        other := shr(shift, mload(slot))
-                        slack := add(slack, shl(1, weightOf(weights, other)))
+                        slack := add(slack, shl(1, weightOf(weights, shr(shift, mload(slot)))))
                     }
-                    setOther(others, vote, shl(to, xor(and(shr(10, other), 0x1fffff), median)))
+                    let other := and(shr(11, shr(shift, mload(slot))), 0xfffff)
+                    setOther(others, vote, shl(to, xor(other, median)))
                 }
             }
+            // The array's length is read, but not used: at the first vote down = total, and total > w as there is
+            // another vote.
+            far := add(down, shl(1, weightOf(weights, shr(shift, mload(sub(place, 0x20))))))
             for {} lt(k, end) {
                 k := add(k, 0x20)
             } {
                 vote := shr(shift, mload(k))
                 let w := weightOf(weights, vote)
                 if iszero(lt(w, down)) {
-                    let slot := place
-                    let other
-                    // Ends in bounds: at the first vote slack = total, and total > w as there is another vote.
+                    let slot := sub(place, 0x20)
+                    // Ends in bounds: see above.
                     for {
-                        let slack := down
+                        let slack := far
                     } iszero(lt(w, slack)) {} {
                         slot := sub(slot, 0x20)
-                        other := shr(shift, mload(slot))
-                        slack := add(slack, shl(1, weightOf(weights, other)))
+                        slack := add(slack, shl(1, weightOf(weights, shr(shift, mload(slot)))))
                     }
-                    setOther(others, vote, shl(to, xor(and(shr(10, other), 0x1fffff), median)))
+                    let other := and(shr(11, shr(shift, mload(slot))), 0xfffff)
+                    setOther(others, vote, shl(to, xor(other, median)))
                 }
             }
         }

@@ -30,8 +30,8 @@ contract WeightedMedianTest is Test {
     ) private pure returns (uint256[] memory rows, uint256 total) {
         rows = new uint256[](values.length);
         for (uint256 v = 0; v < values.length; ++v) {
-            uint256 anything = uint256(keccak256(abi.encode(v))) & (0x1fffff * WeightedMedian.ONES);
-            uint256 lanes = (anything & ~(0x1fffff << shift)) | (values[v] << shift);
+            uint256 anything = uint256(keccak256(abi.encode(v))) & (0xfffff * WeightedMedian.ONES);
+            uint256 lanes = (anything & ~(0xfffff << shift)) | (values[v] << shift);
             WeightedMedian.insert(rows, v, WeightedMedian.row(lanes, v));
             total += weights[v];
         }
@@ -119,7 +119,7 @@ contract WeightedMedianTest is Test {
         (uint256[] memory values, uint256[] memory weights) = draw(seed);
         uint256 m = values.length;
         if (m == 2) return;
-        for (uint256 v = 0; v < m; ++v) values[v] = (values[v] << 1) | (v == 0 ? 1 << 20 : 0);
+        for (uint256 v = 0; v < m; ++v) values[v] = (values[v] << 1) | (v == 0 ? 1 << 19 : 0);
         (uint256[] memory rows, uint256 total) = sorted(values, weights, 0);
         uint256[] memory others = new uint256[](m);
         uint256 count = m - 1;
