@@ -23,6 +23,10 @@ class Store(Protocol):
 
     name: str
 
+    @property
+    def read_only(self) -> bool:
+        """Whether `put` and `pin` are refused with ReadOnlyStore."""
+
     def put(self, path: Path) -> Root:
         """Add and pin a file; return the root we computed. Raises WrongBytes if the store's
         CID is another."""
@@ -48,7 +52,7 @@ class Store(Protocol):
 
 
 def open_store(spec: str, owner: str = "node") -> Store:
-    """Open the store that a setting names: `local:DIRECTORY` or `kubo:MULTIADDR`.
+    """Open a store by its description: `local:DIRECTORY`, `kubo:MULTIADDR` or `gateway:URL`.
 
     owner: in whose name payloads are pinned, where one store serves several nodes.
     Raises UnknownStore, listing the right ones.
@@ -97,5 +101,19 @@ def _open_kubo(where: str, _owner: str) -> Store:
     return KuboStore(where)
 
 
-_OPENERS: Mapping[str, Callable[[str, str], Store]] = {"local": _open_local, "kubo": _open_kubo}
-_FORMS = {"local": "local:/a/directory", "kubo": "kubo:/ip4/127.0.0.1/tcp/5001"}
+def _open_gateway(where: str, _owner: str) -> Store:
+    from bafl.store.gateway import GatewayStore
+
+    return GatewayStore(where)
+
+
+_OPENERS: Mapping[str, Callable[[str, str], Store]] = {
+    "local": _open_local,
+    "kubo": _open_kubo,
+    "gateway": _open_gateway,
+}
+_FORMS = {
+    "local": "local:/a/directory",
+    "kubo": "kubo:/ip4/127.0.0.1/tcp/5001",
+    "gateway": "gateway:http://127.0.0.1:8080",
+}
