@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -64,6 +64,17 @@ def open_store(spec: str, owner: str = "node") -> Store:
             f"no store is called {spec[:120]!r}; use one of: {', '.join(_FORMS.values())}"
         )
     return opener(where, owner)
+
+
+def open_stores(specs: Sequence[str], owner: str = "node") -> Store:
+    """Open one store by its description, or several as one that falls back; see `Fallback`.
+
+    Raises UnknownStore for a description that is none, or without any.
+    """
+    from bafl.store.fallback import Fallback
+
+    stores = [open_store(spec, owner) for spec in specs]
+    return stores[0] if len(stores) == 1 else Fallback(stores)
 
 
 def receive(parts: Iterable[bytes], root: Root, into: Path, limit: int, deadline: float) -> None:
