@@ -103,6 +103,10 @@ class HttpSession:
                         url = onward(home, url, response.headers.get("Location", ""))
         except aiohttp.ClientError as error:
             raise ConnectionError(_cause(error)) from error
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise ConnectionError(f"failed ({error.strerror or error})") from error
         except ValueError as error:
             raise ConnectionError(f"sends what is no HTTP ({error})") from error
         raise ConnectionError(f"redirects more than {MAX_REDIRECTS} times")
