@@ -221,9 +221,19 @@ def test_ones_own_store_that_lies_is_asked_last_from_then_on(
     assert line.endswith("it lies or is broken; asked last for 60 minutes")
     assert read(roots[1]) == b"two"
     assert warnings(caplog) == []
-    # What only it has still comes, and it still takes what is written.
     file.write_bytes(b"three")
-    assert read(own.put(file)) == b"three"
+    three = own.put(file)
+    before = len(first.asked)
+    assert read(first.put(b"three")) == b"three"
+    assert len(first.asked) == before + 1
+    # What only it has still comes, and it still takes what is written.
+    first.blocks.clear()
+    assert read(three) == b"three"
+    clock.now += ASIDE_S + 1
+    first.put(b"three")
+    before = len(first.asked)
+    assert read(three) == b"three"
+    assert len(first.asked) == before
 
 
 def test_an_author_cannot_have_a_store_set_aside(
@@ -306,10 +316,11 @@ def test_where_ones_own_store_lacks_it_a_gateway_that_is_down_excuses_nobody(
 
 
 def test_where_ones_own_store_is_down_nobody_is_blamed(
-    clock: Clock, dead: KuboStore, first: Web, tmp_path: Path
+    clock: Clock, own: LocalStore, dead: KuboStore, first: Web, tmp_path: Path
 ) -> None:
-    error = Reads(over(clock, dead, first), tmp_path).refused(root_of(b"content"))
-    assert isinstance(error, StoreUnreachable)
+    for stores in ((dead, first), (own, dead, first)):
+        error = Reads(over(clock, *stores), tmp_path).refused(root_of(b"content"))
+        assert isinstance(error, StoreUnreachable)
 
 
 def test_no_gateway_can_make_a_payload_too_large(

@@ -79,6 +79,10 @@ def test_a_leaf_in_the_place_of_a_node_and_the_reverse_are_refused() -> None:
     low = blocks.hold_node(leaves[:3])
     refused(blocks, blocks.hold_node([low, leaves[3]]).root)
     refused(blocks, blocks.hold_node([low, Block(low.root, 4, 4)], 8).root)
+    last = blocks.hold_node(leaves[3:])
+    assert blocks.read(blocks.hold_node([low, last]).root)
+    as_leaf = blocks.hold(blocks.blocks[cid(low.root)], RAW)
+    refused(blocks, blocks.hold_node([Block(as_leaf.root, 12, low.stored), last]).root)
 
 
 def test_a_node_that_lies_about_what_is_below_it_is_refused() -> None:
@@ -86,6 +90,8 @@ def test_a_node_that_lies_about_what_is_below_it_is_refused() -> None:
     leaves = [blocks.hold(bytes([i]) * 4, RAW) for i in range(4)]
     low, last = blocks.hold_node(leaves[:3], 11), blocks.hold_node(leaves[3:])
     refused(blocks, blocks.hold_node([low, last]).root)
+    short = blocks.hold_node(leaves[:2])
+    refused(blocks, blocks.hold_node([Block(short.root, 12, 0), blocks.hold_node(leaves[3:])]).root)
     long = blocks.hold(bytes(6), RAW)
     refused(blocks, blocks.hold_node([leaves[0], Block(long.root, 4, 6)]).root)
 
