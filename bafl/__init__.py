@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bafl.node import Node, NodeOptions
     from bafl.replay import AuditReport, audit
     from bafl.settings import FederationSettings, NodeSettings
-    from bafl.store.base import Store, open_store
+    from bafl.store.base import Store, open_store, open_stores
     from bafl.tasks import open_task
     from bafl.tasks.base import Evaluation, Metric, Task, TrainContext
     from bafl.tasks.torch import TorchTask
@@ -85,6 +85,7 @@ __all__ = [
     "found",
     "load_key",
     "open_store",
+    "open_stores",
     "open_task",
 ]
 
@@ -118,6 +119,7 @@ _HOMES = {
     "found": "bafl.founding",
     "load_key": "bafl.chain.keys",
     "open_store": "bafl.store.base",
+    "open_stores": "bafl.store.base",
     "open_task": "bafl.tasks",
 }
 

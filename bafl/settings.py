@@ -25,6 +25,7 @@ from pydantic import (
 from bafl import units
 from bafl.errors import SettingsError
 from bafl.types import Encoding, Parameters, Role
+from bafl.urls import gateway_url
 
 MAX_BYTES = 1 << 20
 BURN_ADDRESS = "0x000000000000000000000000000000000000dEaD"
@@ -89,6 +90,20 @@ def _url(value: object) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/]+(/\S*)?", value):
         raise ValueError("needs an http:// or https:// address, such as 'http://127.0.0.1:8545'")
     return value
+
+
+def _gateways(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError("needs a list of addresses, such as ['http://127.0.0.1:8080']")
+    found: list[str] = []
+    for item in value:
+        if not isinstance(item, str):
+            raise ValueError(f"has {_shown(item)}, which is no address in quotes")
+        try:
+            found.append(gateway_url(item))
+        except ValueError as error:
+            raise ValueError(f"has {_shown(item)}, which {error}") from None
+    return tuple(dict.fromkeys(found))
 
 
 def _entry(value: object) -> str:
@@ -268,8 +283,9 @@ class RunTable(_Table):
 class NodeSettings(_Table):
     """What a participant's node, and every verb that talks to a federation, reads.
 
-    Paths are relative to the file's folder. store: "local:FOLDER" or "kubo:MULTIADDR". home: where
-    the node keeps its journal. stake: by default the federation's minimum. password_file: else
+    Paths are relative to the file's folder. store: "local:FOLDER" or "kubo:MULTIADDR". gateways:
+    URLs of IPFS gateways, asked for what the store does not give. home: where the node keeps its
+    journal. stake: by default the federation's minimum. password_file: else
     the environment's BAFL_KEYSTORE_PASSWORD, else a prompt. name: public, in the profile.
     """
 
@@ -277,6 +293,7 @@ class NodeSettings(_Table):
     federation: Address | None = None
     chain_id: Annotated[int, _whole(1, 2**63 - 1)] | None = None
     store: str | None = None
+    gateways: Annotated[tuple[str, ...], BeforeValidator(_gateways)] = ()
     home: PathLike | None = None
     keystore: PathLike | None = None
     password_file: PathLike | None = None
@@ -299,6 +316,12 @@ class NodeSettings(_Table):
             table["store"] = f"local:{folder / Path(rest).expanduser()}"
         table.setdefault("home", folder / f"{path.stem}.home")
         return _check(cls, path.name, table)
+
+    @property
+    def stores(self) -> tuple[str, ...]:
+        """Where payloads are, as `open_stores` takes it; none if nothing is set."""
+        own = () if self.store is None else (self.store,)
+        return (*own, *(f"gateway:{url}" for url in self.gateways))
 
     def replace(self, where: str, **given: object) -> NodeSettings:
         """Return a copy with what was given on the command line or in the environment.

@@ -58,11 +58,20 @@ def session_options(function: Function) -> Function:
     @click.option(
         "--chain-id", type=int, envvar="BAFL_CHAIN_ID", metavar="ID", help="Refuse other chains."
     )
+    @click.option(
+        "--gateway",
+        "gateways",
+        multiple=True,
+        envvar="BAFL_GATEWAYS",
+        metavar="URL",
+        help="An IPFS gateway to ask for what the store does not give; may be repeated.",
+    )
     @output_options
     @functools.wraps(function)
     def wrapper(*args: Any, config: Path | None, output: Output, **kwargs: Any) -> Any:
         names = [name for name, _, _ in _SETTINGS] + ["chain_id"]
         given = {name: kwargs.pop(name) for name in names}
+        given["gateways"] = kwargs.pop("gateways") or None
         from bafl.cli import logs
         from bafl.cli.session import Session
 

@@ -86,13 +86,23 @@ class Session:
 
     @cached_property
     def own_store(self) -> Store:
-        """The same, to put and pin payloads in the account's name."""
-        return self._open_store(self.account.address)
+        """The same, to put and pin payloads in the account's name.
+
+        Raises SettingsError where there are only gateways, too.
+        """
+        store = self._open_store(self.account.address)
+        if store.read_only:
+            raise SettingsError(
+                f"{store.describe()} only gives payloads, and this needs a store to put them into: "
+                "set `store` (--store) to local:FOLDER or kubo:MULTIADDR; the gateways may stay"
+            )
+        return store
 
     def _open_store(self, owner: str) -> Store:
-        from bafl.store.base import open_store
+        from bafl.store.base import open_stores
 
-        return open_store(self._needed(self.settings.store, "store", "local:FOLDER"), owner)
+        specs = self.settings.stores or self._needed(None, "store", "local:FOLDER")
+        return open_stores(specs, owner)
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -175,7 +185,7 @@ class Session:
     def manifest_or_none(self) -> Manifest | None:
         """The manifest where a store is set and has it; looking at a federation goes on without."""
         try:
-            return self.manifest if self.settings.store else None
+            return self.manifest if self.settings.stores else None
         except StoreError:
             return None
 

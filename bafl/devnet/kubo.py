@@ -52,6 +52,7 @@ class Kubo:
         self.online = online
         self.api_port = api_port
         self.swarm_port = 0
+        self.gateway_port = 0
         self.peer_id = ""
         self._log = log or self.repo / "daemon.log"
         self._process: Supervised | None = None
@@ -78,6 +79,11 @@ class Kubo:
     def url(self) -> str:
         """The same as a URL."""
         return f"http://127.0.0.1:{self.api_port}"
+
+    @property
+    def gateway_url(self) -> str:
+        """Where its HTTP gateway listens. Known once it was started."""
+        return f"http://127.0.0.1:{self.gateway_port}"
 
     @property
     def peer_multiaddr(self) -> str:
@@ -174,6 +180,8 @@ class Kubo:
         self.api_port = self.api_port or _port(config["Addresses"]["API"]) or free_port()
         require_free(self.api_port, "Kubo", "choose another one")
         self.swarm_port = _port(config["Addresses"]["Swarm"][0]) or free_port()
+        self.gateway_port = _port(config["Addresses"]["Gateway"]) or free_port()
+        config["Addresses"]["Gateway"] = f"/ip4/127.0.0.1/tcp/{self.gateway_port}"
         config["Addresses"]["API"] = f"/ip4/127.0.0.1/tcp/{self.api_port}"
         config["Addresses"]["Swarm"] = [f"/ip4/127.0.0.1/tcp/{self.swarm_port}"]
         config["Routing"]["Type"] = "none"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +22,10 @@ class Store(Protocol):
     """
 
     name: str
+
+    @property
+    def read_only(self) -> bool:
+        """Whether `put` and `pin` are refused with ReadOnlyStore."""
 
     def put(self, path: Path) -> Root:
         """Add and pin a file; return the root we computed. Raises WrongBytes if the store's
@@ -48,7 +52,7 @@ class Store(Protocol):
 
 
 def open_store(spec: str, owner: str = "node") -> Store:
-    """Open the store that a setting names: `local:DIRECTORY` or `kubo:MULTIADDR`.
+    """Open a store by its description: `local:DIRECTORY`, `kubo:MULTIADDR` or `gateway:URL`.
 
     owner: in whose name payloads are pinned, where one store serves several nodes.
     Raises UnknownStore, listing the right ones.
@@ -60,6 +64,17 @@ def open_store(spec: str, owner: str = "node") -> Store:
             f"no store is called {spec[:120]!r}; use one of: {', '.join(_FORMS.values())}"
         )
     return opener(where, owner)
+
+
+def open_stores(specs: Sequence[str], owner: str = "node") -> Store:
+    """Open one store by its description, or several as one that falls back; see `Fallback`.
+
+    Raises UnknownStore for a description that is none, or without any.
+    """
+    from bafl.store.fallback import Fallback
+
+    stores = [open_store(spec, owner) for spec in specs]
+    return stores[0] if len(stores) == 1 else Fallback(stores)
 
 
 def receive(parts: Iterable[bytes], root: Root, into: Path, limit: int, deadline: float) -> None:
@@ -97,5 +112,19 @@ def _open_kubo(where: str, _owner: str) -> Store:
     return KuboStore(where)
 
 
-_OPENERS: Mapping[str, Callable[[str, str], Store]] = {"local": _open_local, "kubo": _open_kubo}
-_FORMS = {"local": "local:/a/directory", "kubo": "kubo:/ip4/127.0.0.1/tcp/5001"}
+def _open_gateway(where: str, _owner: str) -> Store:
+    from bafl.store.gateway import GatewayStore
+
+    return GatewayStore(where)
+
+
+_OPENERS: Mapping[str, Callable[[str, str], Store]] = {
+    "local": _open_local,
+    "kubo": _open_kubo,
+    "gateway": _open_gateway,
+}
+_FORMS = {
+    "local": "local:/a/directory",
+    "kubo": "kubo:/ip4/127.0.0.1/tcp/5001",
+    "gateway": "gateway:http://127.0.0.1:8080",
+}

@@ -5,10 +5,13 @@ UsageError
 RefusedError
 └── InvalidCid               text that is no CID of a payload
 StoreError
-├── StoreUnreachable         a daemon that is down, or went down midway
+├── ReadOnlyStore            a store that takes nothing was to keep something
+├── StoreUnreachable         a daemon or gateway that is down, or went down midway
+│   └── StoreBusy            one that asks to be left alone for a while
 ├── StoreFull                no room for a payload
 ├── PayloadUnavailable       nobody gave the payload in time
 └── WrongBytes               bytes, or a CID, other than asked for
+    └── FalseBlock           a block that is not its CID's: whoever gave it lies or is broken
 """
 
 from __future__ import annotations
@@ -24,8 +27,20 @@ class InvalidCid(RefusedError):
     """Text that is no CID of a payload."""
 
 
+class ReadOnlyStore(StoreError):
+    """A store that only reads was asked to keep something."""
+
+
 class StoreUnreachable(StoreError):
-    """A daemon that is down, went down midway, or refuses."""
+    """A daemon or gateway that is down, went down midway, or refuses."""
+
+
+class StoreBusy(StoreUnreachable):
+    """A gateway that asks to be left alone for `seconds`."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class StoreFull(StoreError):
@@ -37,4 +52,8 @@ class PayloadUnavailable(StoreError):
 
 
 class WrongBytes(StoreError):
-    """Bytes, or a CID, other than asked for."""
+    """Bytes, or a CID, other than asked for; it may be their author's doing."""
+
+
+class FalseBlock(WrongBytes):
+    """A block with another digest than its CID's: whoever gave it lies, or is broken."""

@@ -24,6 +24,7 @@ class KuboStore:
     """
 
     name = "kubo"
+    read_only = False
 
     def __init__(self, address: str, timeout_s: float = 60.0) -> None:
         """address: the RPC API's multiaddr, such as /ip4/127.0.0.1/tcp/5001.

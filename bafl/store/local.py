@@ -37,6 +37,7 @@ class LocalStore:
     """
 
     name = "local"
+    read_only = False
 
     def __init__(self, directory: Path, owner: str = "node") -> None:
         """owner: in whose name this one pins; nodes that share a directory use different ones.

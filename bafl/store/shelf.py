@@ -71,7 +71,7 @@ class Shelf:
                 found[root] = error
                 return
             with contextlib.suppress(StoreError):  # it is on the shelf, and a pin can wait
-                self.store.pin(root)
+                self._hold(root)
 
         for root in wanted:
             # Daemons: a store that does not keep its timeout holds up nobody, not even the exit.
@@ -152,6 +152,13 @@ class Shelf:
         """Take a payload off the shelf; the store keeps what it has."""
         with _disk(self.folder):
             self._of(root).unlink(missing_ok=True)
+
+    def _hold(self, root: Root) -> None:
+        """Pin a payload of the shelf in the store, which lacks it if a gateway gave it."""
+        if self.store.has(root):
+            self.store.pin(root)
+        else:
+            self.store.put(self._of(root))
 
     def _patiently(self, root: Root, ends: float, over: threading.Event) -> Path:
         while True:

@@ -24,6 +24,7 @@ from bafl.chain.connection import Connection
 from bafl.chain.federation import Federation
 from bafl.cli import main
 from bafl.devnet import Processes, free_port, wait_until
+from tests.unit.store.web import Web
 
 ROOT = Path(__file__).parents[2]
 COUNT = 4
@@ -425,6 +426,24 @@ def test_a_payload_that_is_nowhere(net: Net, federation: str) -> None:
     empty = f"local:{net.folder / 'empty'}"
     by = ("pull", "-c", net.config("owner"), "--federation", federation, "--store", empty)
     refused(3, "is not in local store", by=by)
+
+
+def test_what_the_store_lacks_is_read_from_a_gateway(net: Net, federation: str) -> None:
+    by = ("pull", "-c", net.config("owner"), "--federation", federation, "--version", "0")
+    model = net.folder / "from-gateway"
+    with Web() as web:
+        for payload in (net.folder / "store" / "payloads").iterdir():
+            web.put(payload.read_bytes())
+        gateway = ("--gateway", web.url, "-o", str(model))
+        ok(*by, "--store", f"local:{net.folder / 'empty'}", *gateway)
+        assert web.asked
+        file = net.write("reader.toml", f'rpc = "{net.rpc}"\ngateways = ["{web.url}"]\n')
+        ok("pull", "-c", file, "--federation", federation, "--version", "0", "-o", str(model))
+        web.rule = lambda request: request.answer(b"false")
+        refused(3, "gave other bytes than", by=("pull", "-c", file, "--federation", federation))
+    # Not enough to found one: model and manifest go into a store first.
+    write = ("new", net.write("federation.toml", FEDERATION), "-c", file)
+    refused(2, "only gives payloads", by=write, BAFL_PRIVATE_KEY="1" * 64)
 
 
 def test_a_node_whose_account_never_joined(net: Net, federation: str) -> None:

@@ -217,3 +217,43 @@ def test_roles_and_url_say_what_is_allowed(tmp_path: Path) -> None:
     assert "needs a list of 'trainer', 'validator' or both" in text
     assert "needs an http:// or https:// address" in text
     assert "home = 5: needs a path in quotes" in text
+
+
+def test_gateways_are_a_list_of_addresses_in_one_spelling(tmp_path: Path) -> None:
+    text = """
+        store = "local:blocks"
+        gateways = ["https://ipfs.io/ipfs/", "http://127.0.0.1:8080", "https://ipfs.io"]
+        """
+    settings = NodeSettings.load(write(tmp_path, text, "node.toml"))
+    assert settings.gateways == ("https://ipfs.io", "http://127.0.0.1:8080")
+    assert settings.stores == (
+        f"local:{tmp_path}/blocks",
+        "gateway:https://ipfs.io",
+        "gateway:http://127.0.0.1:8080",
+    )
+    other = settings.replace("the command line", gateways=("https://b",), store=None)
+    assert other.stores == (f"local:{tmp_path}/blocks", "gateway:https://b")
+    assert NodeSettings(gateways=("https://b",)).stores == ("gateway:https://b",)
+    assert NodeSettings().stores == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ('"https://a"', "gateways = 'https://a': needs a list of addresses"),
+        ("[5]", "gateways = [5]: has 5, which is no address in quotes"),
+        ('["https://a", "b:1"]', "has 'b:1', which needs an IPFS gateway's http:// or https://"),
+        ('["file:///etc/passwd"]', "has 'file:///etc/passwd', which needs"),
+        ('["https://me:word@a"]', "without password"),
+        ('["https://a:99999"]', "Port out of range"),
+    ],
+)
+def test_a_gateway_that_is_no_address_is_named(tmp_path: Path, given: str, expected: str) -> None:
+    assert expected in refusal(write(tmp_path, f"gateways = {given}", "node.toml"), NodeSettings)
+
+
+def test_a_misspelt_gateway_setting_gets_the_right_name(tmp_path: Path) -> None:
+    path = write(tmp_path, 'gateway = ["https://a"]\nrpc = "b"', "node.toml")
+    text = refusal(path, NodeSettings)
+    assert "did you mean 'gateways'?" in text
+    assert "has 2 mistakes" in text

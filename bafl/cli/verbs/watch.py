@@ -42,7 +42,7 @@ def command(session: Session, every: float, once: bool) -> None:
     """
     from bafl.cli.names import Names
 
-    names = Names(session.store if session.settings.store else None)
+    names = Names(session.store if session.settings.stores else None)
     try:
         if session.output.as_json:
             _lines(session, names, every, once)

@@ -10,10 +10,18 @@ import pytest
 from click.testing import CliRunner
 
 from bafl.cli.options import session_options, task_option
+from bafl.cli.output import Output
 from bafl.cli.session import Session
+from bafl.errors import SettingsError
+from bafl.settings import NodeSettings
 from tests.unit.cli.conftest import Call
 
-FILE = 'rpc = "http://file:1"\nchain_id = 5\nstore = "local:blocks"\n'
+FILE = """
+rpc = "http://file:1"
+chain_id = 5
+store = "local:blocks"
+gateways = ["http://file:2"]
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +70,36 @@ def test_task_settings_are_typed_as_in_toml() -> None:
         "x": True,
     }
     assert seen["as_json"]
+
+
+def test_gateways_come_from_the_file_or_the_environment_or_the_command_line() -> None:
+    Path("node.toml").write_text(FILE)
+    assert settings_of()["gateways"] == ("http://file:2",)
+    env = {"BAFL_GATEWAYS": "http://env:1 http://env:2"}
+    assert settings_of(**env)["gateways"] == ("http://env:1", "http://env:2")
+    line = settings_of("--gateway", "http://line:1", "--gateway", "http://line:2", **env)
+    assert line["gateways"] == ("http://line:1", "http://line:2")
+
+
+def test_a_session_reads_from_the_store_then_from_the_gateways() -> None:
+    settings = NodeSettings(store="local:blocks", gateways=("http://a:1",))
+    store = Session(settings, Output(False, False)).store
+    where = Path("blocks").absolute()
+    assert store.describe() == f"local store in {where}, then IPFS gateway http://a:1"
+    assert not store.read_only
+
+
+def test_gateways_alone_are_enough_to_read_but_not_to_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BAFL_PRIVATE_KEY", "0x" + "11" * 32)
+    for settings in (
+        NodeSettings(gateways=("http://a:1",)),
+        NodeSettings(store="gateway:http://a:1"),
+    ):
+        session = Session(settings, Output(False, False))
+        assert session.store.read_only
+        with pytest.raises(SettingsError, match=r"http://a:1 only gives payloads.*--store"):
+            _ = session.own_store
+    with pytest.raises(SettingsError, match="no store is set"):
+        _ = Session(NodeSettings(), Output(False, False)).store
