@@ -14,6 +14,7 @@ from bafl.codec import canonical, errors
 from bafl.codec.float32 import Float32
 from bafl.codec.int8 import Int8
 from bafl.codec.model import check_vector, spans
+from bafl.codec.topk import TopK
 from bafl.manifest import Manifest
 from bafl.types import Encoding, TensorSpec, UpdateHeader
 
@@ -47,7 +48,11 @@ class Codec(Protocol):
         """Values start to stop (exclusive); start is a multiple of 256."""
 
 
-CODECS: Mapping[Encoding, Codec] = {Encoding.FLOAT32: Float32(), Encoding.INT8: Int8()}
+CODECS: Mapping[Encoding, Codec] = {
+    Encoding.FLOAT32: Float32(),
+    Encoding.INT8: Int8(),
+    Encoding.TOPK: TopK(),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
