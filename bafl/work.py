@@ -13,7 +13,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -143,13 +143,15 @@ class Work:
                 f"training on version {action.version} gave weights that are not finite: lower "
                 "the learning rate, clip gradients, or look for broken rows in the data"
             )
-        lost = self._lost()
+        for update in self.journal.unresolved():
+            self.resolve(protocol.Resolve(update))
+        owed = self.journal.owed()
         try:
-            self._write(delta if lost is None else delta + lost, action.version)
+            self._write(self._made_good(delta, owed.values()), action.version, owed)
         except PayloadError as error:
             raise TrainingError(f"the update of version {action.version}: {error}") from error
 
-    def _write(self, delta: Vector, version: int) -> None:
+    def _write(self, delta: Vector, version: int, carries: Iterable[int]) -> None:
         manifest, federal = self.federal.manifest, self.federal
         encoding = Encoding.INT8 if Encoding.INT8 in manifest.encodings else manifest.encodings[0]
         header = UpdateHeader(federal.chain_id, federal.address, self.address, version, encoding)
@@ -159,22 +161,25 @@ class Work:
         name = f"{root.digest.hex()}.npy"
         with whole(self._residuals / name) as out:
             np.save(out, residual, allow_pickle=False)
-        self.journal.train(Trained(version, root, encoding, self.task.samples), name)
+        self.journal.train(Trained(version, root, encoding, self.task.samples), name, carries)
         self._sweep_residuals()
 
-    def _lost(self) -> Vector | None:
-        """Return what the encoding of the last used update lost, if it is (soundly) there."""
-        name = self.journal.residual()
-        if name is None:
-            return None
-        try:
-            with (self._residuals / name).open("rb") as file:
-                lost: Vector = np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            log.warning("%s: training without the residual %s: %s", self.address, name, error)
-            return None
-        fits = lost.shape == (self.federal.manifest.parameters,) and lost.dtype == np.float32
-        return lost if fits and bool(np.isfinite(lost).all()) else None
+    def _made_good(self, delta: Vector, names: Iterable[str]) -> Vector:
+        """Add what encodings lost of used updates (error feedback), where it is (soundly) there."""
+        for name in names:
+            try:
+                with (self._residuals / name).open("rb") as file:
+                    lost: Vector = np.load(file, allow_pickle=False)
+                if lost.shape != delta.shape or lost.dtype != np.float32:
+                    raise ValueError("of another model")
+                summed = delta + lost
+                if not np.isfinite(summed).all():
+                    raise ValueError("not finite")
+            except (OSError, ValueError, EOFError) as error:
+                log.warning("%s: training without the residual %s: %s", self.address, name, error)
+            else:
+                delta = summed
+        return delta
 
     def _sweep_residuals(self) -> None:
         """Remove the residuals that nothing needs; only the one job that writes them does so."""
@@ -200,16 +205,16 @@ class Work:
         self.journal.published(action.update)
 
     def resolve(self, action: protocol.Resolve) -> None:
-        """Note whether an own update was used: what its encoding lost counts only then."""
+        """Note whether an own update was used: what its encoding lost counts only then.
+
+        A final version says so before its window is settled; the next training starts from it.
+        """
         window, index = divmod(action.update, 16)
-        if not self.history.ended(window):
+        final = self.history.version_of(window) is not None
+        if not final and not self.history.ended(window):
             return
         tallied = self.history.tallied(window)
-        used = (
-            self.history.version_of(window) is not None
-            and tallied is not None
-            and tallied.verdicts[index].used
-        )
+        used = final and tallied is not None and tallied.verdicts[index].used
         self.journal.resolved(action.update, used)
 
     # --- judging ---
