@@ -25,7 +25,7 @@ from bafl.bench import Bench, Judge, candidates, honest
 from bafl.chain.history import History
 from bafl.codec.files import whole
 from bafl.codec.model import ModelFile, flat, flatten, read_model, unflat
-from bafl.codec.update import write_update
+from bafl.codec.update import encoding_for, write_update
 from bafl.errors import BaflError, ChainError, PayloadError, TaskError, TrainingError
 from bafl.journal import Journal
 from bafl.protocol import Recomputed, Scored, Trained
@@ -85,14 +85,17 @@ class Work:
         secret: bytes,
         home: Path,
         judge: Judge = honest,
+        encoding: Encoding | None = None,
     ) -> None:
         """secret: seeds the hold-out of each window, so that nobody can foresee it.
 
+        encoding: of this node's updates; None for the one the federation allows that BAFL prefers.
         Tidies up what an earlier run left in `shelf` and `home`; both are this node's alone.
         Raises ManifestError if the task's model does not fit the federation's manifest, TaskError
-        for a number of samples that cannot be declared.
+        for a number of samples that cannot be declared, EncodingRefused.
         """
         self.federal = federal
+        self.encoding = encoding_for(federal.manifest, encoding)
         self.journal = journal
         self.shelf = shelf
         self.task = task
@@ -152,16 +155,17 @@ class Work:
             raise TrainingError(f"the update of version {action.version}: {error}") from error
 
     def _write(self, delta: Vector, version: int, carries: Iterable[int]) -> None:
-        manifest, federal = self.federal.manifest, self.federal
-        encoding = Encoding.INT8 if Encoding.INT8 in manifest.encodings else manifest.encodings[0]
-        header = UpdateHeader(federal.chain_id, federal.address, self.address, version, encoding)
+        federal = self.federal
+        header = UpdateHeader(
+            federal.chain_id, federal.address, self.address, version, self.encoding
+        )
         with self.shelf.workspace() as folder:
-            residual = write_update(folder / "update", delta, header, manifest)
+            residual = write_update(folder / "update", delta, header, federal.manifest)
             root = self.shelf.keep(folder / "update")
         name = f"{root.digest.hex()}.npy"
         with whole(self._residuals / name) as out:
             np.save(out, residual, allow_pickle=False)
-        self.journal.train(Trained(version, root, encoding, self.task.samples), name, carries)
+        self.journal.train(Trained(version, root, self.encoding, self.task.samples), name, carries)
         self._sweep_residuals()
 
     def _made_good(self, delta: Vector, names: Iterable[str]) -> Vector:

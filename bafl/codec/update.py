@@ -55,6 +55,10 @@ CODECS: Mapping[Encoding, Codec] = {
 }
 
 
+BY_CHOICE = (Encoding.INT8, Encoding.TOPK, Encoding.FLOAT32)
+"""What a trainer uses of what the manifest allows, where its operator does not say."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class UpdateFile:
     """An update whose bytes were checked; its values stay in the file until they are asked for.
@@ -105,6 +109,13 @@ def codec_of(encoding: Encoding, manifest: Manifest) -> Codec:
             f"encoding {Encoding(encoding).name.lower()} is not allowed here; use one of: {names}"
         )
     return CODECS[encoding]
+
+
+def encoding_for(manifest: Manifest, wanted: Encoding | None = None) -> Encoding:
+    """The encoding of a trainer's updates. Raises EncodingRefused for a wanted one not allowed."""
+    if wanted is None:
+        wanted = next(encoding for encoding in BY_CHOICE if encoding in manifest.encodings)
+    return codec_of(wanted, manifest).encoding
 
 
 def update_layout(header: UpdateHeader, manifest: Manifest) -> canonical.Layout:

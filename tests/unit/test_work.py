@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from bafl import protocol
+from bafl.codec.errors import EncodingRefused
 from bafl.codec.model import flat, flatten, read_model
 from bafl.codec.update import read_update
 from bafl.devnet import wait_until
@@ -104,9 +105,17 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     journal.close()
 
 
-def worker(tmp_path: Path, past: Past, journal: Journal, store: LocalStore, task: Softmax) -> Work:
+def worker(
+    tmp_path: Path,
+    past: Past,
+    journal: Journal,
+    store: LocalStore,
+    task: Softmax,
+    encoding: Encoding | None = None,
+) -> Work:
     shelf = Shelf(tmp_path / "home" / "payloads", store, LIMIT)
-    work = Work(past.federal, journal, shelf, task, ME, b"secret", tmp_path / "home")
+    home = tmp_path / "home"
+    work = Work(past.federal, journal, shelf, task, ME, b"secret", home, encoding=encoding)
     work.see(view(), past.history)
     return work
 
@@ -185,6 +194,40 @@ def test_a_trained_update_is_journalled_and_not_yet_published(work: Work, store:
     assert (update.base_version, update.samples) == (0, work.task.samples)
     assert np.abs(read(work, update)).max() > 0
     assert not store.has(update.root)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "wanted", "chosen"),
+    [
+        (tuple(Encoding), None, Encoding.INT8),
+        ((Encoding.FLOAT32, Encoding.TOPK), None, Encoding.TOPK),
+        ((Encoding.FLOAT32,), None, Encoding.FLOAT32),
+        (tuple(Encoding), Encoding.TOPK, Encoding.TOPK),
+        (tuple(Encoding), Encoding.FLOAT32, Encoding.FLOAT32),
+    ],
+)
+def test_updates_have_the_operators_encoding_or_the_usual_one(
+    tmp_path: Path,
+    past: Past,
+    journal: Journal,
+    store: Stubborn,
+    task: Wayward,
+    allowed: tuple[Encoding, ...],
+    wanted: Encoding | None,
+    chosen: Encoding,
+) -> None:
+    past.federal = replace(past.federal, manifest=make_manifest(SPECS, encodings=allowed))
+    work = worker(tmp_path, past, journal, store, task, wanted)
+    work.train(protocol.Train(0))
+    assert trained(journal).encoding == chosen
+    assert np.abs(read(work, trained(journal))).max() > 0
+
+
+def test_an_encoding_that_the_federation_does_not_allow_is_refused_at_once(
+    tmp_path: Path, past: Past, journal: Journal, store: Stubborn, task: Wayward
+) -> None:
+    with pytest.raises(EncodingRefused, match="topk is not allowed here; use one of"):
+        worker(tmp_path, past, journal, store, task, Encoding.TOPK)
 
 
 def test_an_update_is_published_and_pinned_once_it_is_on_the_chain(
