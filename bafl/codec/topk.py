@@ -9,8 +9,8 @@ allocate more, and bytes are one to one with decoded values.
 Selecting within blocks rather than in the whole model costs a little of what a given number of
 values can say, and saves more: a place is a byte instead of four, values share a scale, blocks
 decode by themselves, and nobody has to hold or sort a whole model. What is not sent is the
-trainer's residual; each update carries at least TOP/256 of the squared norm, which is what error
-feedback needs to converge.
+trainer's residual; but for the rounding, each update carries at least TOP/256 of the squared norm,
+which is what error feedback needs to converge.
 
 Cost: O(P), (2 · TOP + 1)/256 bytes a value. Source: Aji and Heafield 2017, "Sparse Communication
 for Distributed Gradient Descent"; Stich et al. 2018, "Sparsified SGD with Memory" (k-contraction,
