@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS updates (
     published INTEGER NOT NULL DEFAULT 0,
     state TEXT NOT NULL CHECK (state IN ('open', 'used', 'unused', 'dropped')));
 CREATE INDEX IF NOT EXISTS updates_by_digest ON updates (digest);
+CREATE TABLE IF NOT EXISTS carried (id INTEGER PRIMARY KEY, carrier INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS scores (
     window INTEGER NOT NULL, tag TEXT NOT NULL, scores TEXT NOT NULL, keep INTEGER NOT NULL,
     PRIMARY KEY (window, tag));
@@ -110,11 +111,14 @@ class Journal:
 
     # --- own updates ---
 
-    def train(self, trained: Trained, residual: str) -> None:
-        """Note an update that is trained and written, and the file of what its encoding lost."""
+    def train(self, trained: Trained, residual: str, carries: Iterable[int] = ()) -> None:
+        """Note an update that is trained and written, and the file of what its encoding lost.
+
+        carries: which of `owed` it makes good.
+        """
         root = trained.root
         with self._write() as db:
-            db.execute(
+            done = db.execute(
                 "INSERT INTO updates (base_version, digest, codec, encoding, samples, residual,"
                 " state) VALUES (?, ?, ?, ?, ?, ?, 'open')",
                 (
@@ -125,6 +129,10 @@ class Journal:
                     trained.samples,
                     residual,
                 ),
+            )
+            db.executemany(
+                "INSERT INTO carried (id, carrier) VALUES (?, ?)",
+                [(row, done.lastrowid) for row in carries],
             )
 
     def reconcile(self, mine: Iterable[UpdateRecord]) -> None:
@@ -169,12 +177,19 @@ class Journal:
         return int(count)
 
     def drop(self, trained: Trained) -> bool:
-        """Give up an update that can no longer be submitted; False if it was."""
+        """Give up an update that can no longer be submitted; False if it was.
+
+        What it made good is owed again.
+        """
         with self._write() as db:
             changed = db.execute(
                 "UPDATE updates SET state = 'dropped'"
                 " WHERE digest = ? AND update_id IS NULL AND state = 'open'",
                 (trained.root.digest,),
+            )
+            db.execute(
+                "DELETE FROM carried WHERE carrier IN"
+                " (SELECT id FROM updates WHERE state = 'dropped')"
             )
         return changed.rowcount > 0
 
@@ -194,20 +209,29 @@ class Journal:
         with self._guard:
             return next((update for update in self._open() if update.id == update_id), None)
 
+    def unresolved(self) -> tuple[int, ...]:
+        """Ids of own published updates of which it is not noted yet whether they were used."""
+        with self._guard:
+            return tuple(u.id for u in self._open() if u.id is not None and u.published)
+
+    def owed(self) -> dict[int, str]:
+        """What encodings lost of used updates and no later one made good: files by own number."""
+        with self._guard:
+            rows = self._db.execute(
+                "SELECT id, residual FROM updates WHERE state = 'used'"
+                " AND id NOT IN (SELECT id FROM carried) ORDER BY id"
+            )
+            return dict(rows.fetchall())
+
     def residuals(self) -> set[str]:
         """File names of what encodings lost and may still be needed."""
         with self._guard:
-            names = {update.residual for update in self._open()}
-            last = self.residual()
-        return names | {last} if last else names
-
-    def residual(self) -> str | None:
-        """File name of what the last included update lost, if no update was trained since."""
-        with self._guard:
             rows = self._db.execute(
-                "SELECT residual, state FROM updates ORDER BY id DESC LIMIT 1"
-            ).fetchall()
-        return rows[0][0] if rows and rows[0][1] == "used" else None
+                "SELECT residual FROM updates WHERE state = 'open' OR (state = 'used' AND id NOT IN"
+                " (SELECT c.id FROM carried c JOIN updates u ON u.id = c.carrier"
+                " WHERE u.state != 'open'))"
+            )
+            return {name for (name,) in rows}
 
     # --- verdicts and models ---
 

@@ -41,7 +41,7 @@ from bafl.store.base import Store
 from bafl.store.shelf import Shelf
 from bafl.tasks.base import Task
 from bafl.threads import in_thread
-from bafl.types import View
+from bafl.types import Encoding, View
 from bafl.work import JobStopped, Judge, Work, honest
 
 log = logging.getLogger("bafl.node")
@@ -57,6 +57,7 @@ _BEHIND_LOOKS = 5
 class NodeOptions:
     """How a node runs. Times in seconds; confirmations: blocks before a submission counts.
 
+    encoding: of its updates; None for the federation's usual one (`bafl.codec.update`).
     stop_grace_s: how long a node that stops waits for what is under way, before it leaves it to
     its next start.
     """
@@ -64,6 +65,7 @@ class NodeOptions:
     protocol: Options = field(default_factory=Options)
     poll_s: float = 2.0
     confirmations: int = 1
+    encoding: Encoding | None = None
     fetch_timeout_s: float = 30.0
     retry_s: float = 5.0
     transaction_timeout_s: float = 600.0
@@ -88,7 +90,7 @@ class Node:
         """home: folder of the journal, payloads and residuals; one a node.
 
         Raises JournalError if another node uses `home`, ManifestError if the task's model does
-        not fit the federation's.
+        not fit the federation's, EncodingRefused if the federation does not allow that encoding.
         """
         self.options = options or NodeOptions()
         self.federation = federation
@@ -103,7 +105,17 @@ class Node:
             shelf = Shelf(home / "payloads", store, limit, timeout_s)
             federal = replay.Federal(federation.chain_id, federation.address, manifest)
             secret = hmac.new(sender.account.key, b"BAFL hold-out", hashlib.sha256).digest()
-            self.work = Work(federal, self.journal, shelf, task, self.address, secret, home, judge)
+            self.work = Work(
+                federal,
+                self.journal,
+                shelf,
+                task,
+                self.address,
+                secret,
+                home,
+                judge,
+                self.options.encoding,
+            )
         except BaseException:
             self.journal.close()
             raise

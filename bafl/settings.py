@@ -112,6 +112,13 @@ def _entry(value: object) -> str:
     return value
 
 
+def _encoding(value: object) -> Encoding:
+    known = {encoding.name.lower(): encoding for encoding in Encoding}
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"needs one of: {', '.join(known)}{_nearest(value, known)}")
+    return known[value]
+
+
 def _encodings(value: object) -> tuple[Encoding, ...]:
     known = {encoding.name.lower(): encoding for encoding in Encoding}
     if not isinstance(value, list) or not value:
@@ -274,10 +281,12 @@ class RunTable(_Table):
     """`[run]`: how the node works.
 
     poll: between two looks at the chain. confirmations: blocks before a submission counts.
+    encoding: of its updates, one that the federation allows.
     """
 
     poll: Seconds | None = None
     confirmations: Uint16 | None = None
+    encoding: Annotated[Encoding, BeforeValidator(_encoding)] | None = None
 
 
 class NodeSettings(_Table):

@@ -13,7 +13,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from bafl.bench import Bench, Judge, candidates, honest
 from bafl.chain.history import History
 from bafl.codec.files import whole
 from bafl.codec.model import ModelFile, flat, flatten, read_model, unflat
-from bafl.codec.update import write_update
+from bafl.codec.update import encoding_for, write_update
 from bafl.errors import BaflError, ChainError, PayloadError, TaskError, TrainingError
 from bafl.journal import Journal
 from bafl.protocol import Recomputed, Scored, Trained
@@ -85,14 +85,17 @@ class Work:
         secret: bytes,
         home: Path,
         judge: Judge = honest,
+        encoding: Encoding | None = None,
     ) -> None:
         """secret: seeds the hold-out of each window, so that nobody can foresee it.
 
+        encoding: of this node's updates; None for the one the federation allows that BAFL prefers.
         Tidies up what an earlier run left in `shelf` and `home`; both are this node's alone.
         Raises ManifestError if the task's model does not fit the federation's manifest, TaskError
-        for a number of samples that cannot be declared.
+        for a number of samples that cannot be declared, EncodingRefused.
         """
         self.federal = federal
+        self.encoding = encoding_for(federal.manifest, encoding)
         self.journal = journal
         self.shelf = shelf
         self.task = task
@@ -143,38 +146,44 @@ class Work:
                 f"training on version {action.version} gave weights that are not finite: lower "
                 "the learning rate, clip gradients, or look for broken rows in the data"
             )
-        lost = self._lost()
+        for update in self.journal.unresolved():
+            self.resolve(protocol.Resolve(update))
+        owed = self.journal.owed()
         try:
-            self._write(delta if lost is None else delta + lost, action.version)
+            self._write(self._made_good(delta, owed.values()), action.version, owed)
         except PayloadError as error:
             raise TrainingError(f"the update of version {action.version}: {error}") from error
 
-    def _write(self, delta: Vector, version: int) -> None:
-        manifest, federal = self.federal.manifest, self.federal
-        encoding = Encoding.INT8 if Encoding.INT8 in manifest.encodings else manifest.encodings[0]
-        header = UpdateHeader(federal.chain_id, federal.address, self.address, version, encoding)
+    def _write(self, delta: Vector, version: int, carries: Iterable[int]) -> None:
+        federal = self.federal
+        header = UpdateHeader(
+            federal.chain_id, federal.address, self.address, version, self.encoding
+        )
         with self.shelf.workspace() as folder:
-            residual = write_update(folder / "update", delta, header, manifest)
+            residual = write_update(folder / "update", delta, header, federal.manifest)
             root = self.shelf.keep(folder / "update")
         name = f"{root.digest.hex()}.npy"
         with whole(self._residuals / name) as out:
             np.save(out, residual, allow_pickle=False)
-        self.journal.train(Trained(version, root, encoding, self.task.samples), name)
+        self.journal.train(Trained(version, root, self.encoding, self.task.samples), name, carries)
         self._sweep_residuals()
 
-    def _lost(self) -> Vector | None:
-        """Return what the encoding of the last used update lost, if it is (soundly) there."""
-        name = self.journal.residual()
-        if name is None:
-            return None
-        try:
-            with (self._residuals / name).open("rb") as file:
-                lost: Vector = np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            log.warning("%s: training without the residual %s: %s", self.address, name, error)
-            return None
-        fits = lost.shape == (self.federal.manifest.parameters,) and lost.dtype == np.float32
-        return lost if fits and bool(np.isfinite(lost).all()) else None
+    def _made_good(self, delta: Vector, names: Iterable[str]) -> Vector:
+        """Add what encodings lost of used updates (error feedback), where it is (soundly) there."""
+        for name in names:
+            try:
+                with (self._residuals / name).open("rb") as file:
+                    lost: Vector = np.load(file, allow_pickle=False)
+                if lost.shape != delta.shape or lost.dtype != np.float32:
+                    raise ValueError("of another model")
+                summed = delta + lost
+                if not np.isfinite(summed).all():
+                    raise ValueError("not finite")
+            except (OSError, ValueError, EOFError) as error:
+                log.warning("%s: training without the residual %s: %s", self.address, name, error)
+            else:
+                delta = summed
+        return delta
 
     def _sweep_residuals(self) -> None:
         """Remove the residuals that nothing needs; only the one job that writes them does so."""
@@ -200,16 +209,16 @@ class Work:
         self.journal.published(action.update)
 
     def resolve(self, action: protocol.Resolve) -> None:
-        """Note whether an own update was used: what its encoding lost counts only then."""
+        """Note whether an own update was used: what its encoding lost counts only then.
+
+        A final version says so before its window is settled; the next training starts from it.
+        """
         window, index = divmod(action.update, 16)
-        if not self.history.ended(window):
+        final = self.history.version_of(window) is not None
+        if not final and not self.history.ended(window):
             return
         tallied = self.history.tallied(window)
-        used = (
-            self.history.version_of(window) is not None
-            and tallied is not None
-            and tallied.verdicts[index].used
-        )
+        used = final and tallied is not None and tallied.verdicts[index].used
         self.journal.resolved(action.update, used)
 
     # --- judging ---

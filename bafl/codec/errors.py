@@ -18,7 +18,8 @@
     │   └── WrongShape
     ├── NonFiniteValue           NaN or infinity
     ├── NonCanonicalValue        -0, a subnormal, or a boolean other than 0 and 1
-    ├── NonCanonicalBlock        an int8 block that its encoder would have written otherwise
+    ├── NonCanonicalBlock        a scale or byte that its encoder would have written otherwise
+    ├── NonCanonicalEntry        a sparse entry that its encoder would have written otherwise
     └── EncodingRefused          an encoding that the manifest or this version does not allow
 
 What a reader can do about any of them is the same: count the payload as malformed.
@@ -98,7 +99,11 @@ class NonCanonicalValue(PayloadError):
 
 
 class NonCanonicalBlock(PayloadError):
-    """An int8 block that its encoder would have written otherwise."""
+    """A block whose scale or bytes its encoder would have written otherwise."""
+
+
+class NonCanonicalEntry(PayloadError):
+    """A sparse block that gives a zero, a place twice, out of order, or past the tensor's end."""
 
 
 class EncodingRefused(PayloadError):

@@ -14,6 +14,7 @@ from bafl.codec import canonical, errors
 from bafl.codec.float32 import Float32
 from bafl.codec.int8 import Int8
 from bafl.codec.model import check_vector, spans
+from bafl.codec.topk import TopK
 from bafl.manifest import Manifest
 from bafl.types import Encoding, TensorSpec, UpdateHeader
 
@@ -47,7 +48,15 @@ class Codec(Protocol):
         """Values start to stop (exclusive); start is a multiple of 256."""
 
 
-CODECS: Mapping[Encoding, Codec] = {Encoding.FLOAT32: Float32(), Encoding.INT8: Int8()}
+CODECS: Mapping[Encoding, Codec] = {
+    Encoding.FLOAT32: Float32(),
+    Encoding.INT8: Int8(),
+    Encoding.TOPK: TopK(),
+}
+
+
+BY_CHOICE = (Encoding.INT8, Encoding.TOPK, Encoding.FLOAT32)
+"""What a trainer uses of what the manifest allows, where its operator does not say."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +109,13 @@ def codec_of(encoding: Encoding, manifest: Manifest) -> Codec:
             f"encoding {Encoding(encoding).name.lower()} is not allowed here; use one of: {names}"
         )
     return CODECS[encoding]
+
+
+def encoding_for(manifest: Manifest, wanted: Encoding | None = None) -> Encoding:
+    """The encoding of a trainer's updates. Raises EncodingRefused for a wanted one not allowed."""
+    if wanted is None:
+        wanted = next(encoding for encoding in BY_CHOICE if encoding in manifest.encodings)
+    return codec_of(wanted, manifest).encoding
 
 
 def update_layout(header: UpdateHeader, manifest: Manifest) -> canonical.Layout:

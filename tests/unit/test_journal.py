@@ -33,7 +33,7 @@ def on_chain(number: int, update_id: int) -> UpdateRecord:
 
 def settled(journal: Journal, number: int, update_id: int, used: bool = False) -> None:
     """An update with the root `number` that was submitted, published and judged."""
-    journal.train(trained(number), f"{number}.npy")
+    journal.train(trained(number), f"{number}.npy", journal.owed())
     journal.reconcile([on_chain(number, update_id)])
     journal.published(update_id)
     journal.resolved(update_id, used)
@@ -156,22 +156,47 @@ def test_an_update_moves_from_published_to_resolved(journal: Journal) -> None:
     assert (notes.trained, notes.unpublished, notes.unresolved) == (None, (), ())
 
 
-@pytest.mark.parametrize(("used", "residual"), [(True, "1.npy"), (False, None)])
+@pytest.mark.parametrize(("used", "owed"), [(True, ["1.npy"]), (False, [])])
 def test_what_an_encoding_lost_lives_on_only_if_the_update_was_used(
-    journal: Journal, used: bool, residual: str | None
+    journal: Journal, used: bool, owed: list[str]
 ) -> None:
     journal.train(trained(1), "1.npy")
     journal.reconcile([on_chain(1, 35)])
     journal.resolved(35, used)
-    assert journal.residual() == residual
+    assert list(journal.owed().values()) == owed
 
 
 def test_what_an_encoding_lost_is_used_once(journal: Journal) -> None:
     journal.train(trained(1), "1.npy")
     journal.reconcile([on_chain(1, 35)])
     journal.resolved(35, used=True)
-    journal.train(trained(2), "2.npy")
-    assert journal.residual() is None
+    journal.train(trained(2), "2.npy", journal.owed())
+    assert journal.owed() == {}
+
+
+def test_what_was_lost_waits_while_other_updates_are_under_way(journal: Journal) -> None:
+    journal.train(trained(1), "1.npy")
+    journal.reconcile([on_chain(1, 35)])
+    journal.train(trained(2), "2.npy", journal.owed())
+    journal.reconcile([on_chain(1, 35), on_chain(2, 51)])
+    journal.resolved(35, used=True)
+    journal.resolved(51, used=True)
+    assert list(journal.owed().values()) == ["1.npy", "2.npy"]
+
+
+def test_what_a_dropped_update_carried_is_owed_again(journal: Journal) -> None:
+    settled(journal, 1, 35, used=True)
+    journal.train(trained(2), "2.npy", journal.owed())
+    assert journal.residuals() == {"1.npy", "2.npy"}
+    assert journal.drop(trained(2))
+    assert list(journal.owed().values()) == ["1.npy"]
+
+
+def test_what_a_refused_update_carried_is_lost(journal: Journal) -> None:
+    settled(journal, 1, 35, used=True)
+    settled(journal, 2, 51)
+    assert journal.owed() == {}
+    assert journal.residuals() == set()
 
 
 def test_a_replacement_takes_its_nonces_place(journal: Journal) -> None:
@@ -227,9 +252,10 @@ def test_residuals_of_updates_long_past_are_not_needed(journal: Journal) -> None
     assert journal.residuals() == {"1.npy"}
     settled(journal, 2, 51, used=True)
     assert journal.residuals() == {"2.npy"}
-    journal.train(trained(3), "3.npy")
-    assert journal.residuals() == {"3.npy"}
-    settled(journal, 3, 67)
+    journal.train(trained(3), "3.npy", journal.owed())
+    assert journal.residuals() == {"2.npy", "3.npy"}  # the third may yet be dropped
+    journal.reconcile([on_chain(3, 67)])
+    journal.resolved(67, used=False)
     assert journal.residuals() == set()
 
 

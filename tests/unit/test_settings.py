@@ -189,6 +189,7 @@ def test_paths_of_a_node_file_are_relative_to_its_folder(tmp_path: Path) -> None
         stake = "0.2 ether"
         task.participant = 3
         run.poll = "2s"
+        run.encoding = "topk"
         """,
         "alice.toml",
     )
@@ -201,6 +202,16 @@ def test_paths_of_a_node_file_are_relative_to_its_folder(tmp_path: Path) -> None
     assert settings.stake == 2 * 10**17
     assert settings.task.settings == {"participant": 3}
     assert settings.run.poll == 2
+    assert settings.run.encoding == Encoding.TOPK
+
+
+def test_an_encoding_nobody_knows_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    path = write(tmp_path, 'run.encoding = "top-k"', "node.toml")
+    with pytest.raises(SettingsError, match="float32, int8, topk; did you mean 'topk'"):
+        NodeSettings.load(path)
+    path = write(tmp_path, "run.encoding = 2", "node.toml")
+    with pytest.raises(SettingsError, match="needs one of"):
+        NodeSettings.load(path)
 
 
 def test_what_is_given_on_the_command_line_is_checked_alike(tmp_path: Path) -> None:

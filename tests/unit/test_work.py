@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from bafl import protocol
+from bafl.codec.errors import EncodingRefused
 from bafl.codec.model import flat, flatten, read_model
 from bafl.codec.update import read_update
 from bafl.devnet import wait_until
@@ -103,9 +105,17 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     journal.close()
 
 
-def worker(tmp_path: Path, past: Past, journal: Journal, store: LocalStore, task: Softmax) -> Work:
+def worker(
+    tmp_path: Path,
+    past: Past,
+    journal: Journal,
+    store: LocalStore,
+    task: Softmax,
+    encoding: Encoding | None = None,
+) -> Work:
     shelf = Shelf(tmp_path / "home" / "payloads", store, LIMIT)
-    work = Work(past.federal, journal, shelf, task, ME, b"secret", tmp_path / "home")
+    home = tmp_path / "home"
+    work = Work(past.federal, journal, shelf, task, ME, b"secret", home, encoding=encoding)
     work.see(view(), past.history)
     return work
 
@@ -186,6 +196,40 @@ def test_a_trained_update_is_journalled_and_not_yet_published(work: Work, store:
     assert not store.has(update.root)
 
 
+@pytest.mark.parametrize(
+    ("allowed", "wanted", "chosen"),
+    [
+        (tuple(Encoding), None, Encoding.INT8),
+        ((Encoding.FLOAT32, Encoding.TOPK), None, Encoding.TOPK),
+        ((Encoding.FLOAT32,), None, Encoding.FLOAT32),
+        (tuple(Encoding), Encoding.TOPK, Encoding.TOPK),
+        (tuple(Encoding), Encoding.FLOAT32, Encoding.FLOAT32),
+    ],
+)
+def test_updates_have_the_operators_encoding_or_the_usual_one(
+    tmp_path: Path,
+    past: Past,
+    journal: Journal,
+    store: Stubborn,
+    task: Wayward,
+    allowed: tuple[Encoding, ...],
+    wanted: Encoding | None,
+    chosen: Encoding,
+) -> None:
+    past.federal = replace(past.federal, manifest=make_manifest(SPECS, encodings=allowed))
+    work = worker(tmp_path, past, journal, store, task, wanted)
+    work.train(protocol.Train(0))
+    assert trained(journal).encoding == chosen
+    assert np.abs(read(work, trained(journal))).max() > 0
+
+
+def test_an_encoding_that_the_federation_does_not_allow_is_refused_at_once(
+    tmp_path: Path, past: Past, journal: Journal, store: Stubborn, task: Wayward
+) -> None:
+    with pytest.raises(EncodingRefused, match="topk is not allowed here; use one of"):
+        worker(tmp_path, past, journal, store, task, Encoding.TOPK)
+
+
 def test_an_update_is_published_and_pinned_once_it_is_on_the_chain(
     work: Work, store: Stubborn
 ) -> None:
@@ -224,7 +268,7 @@ def test_a_crash_before_the_journal_gives_the_same_update_again(
 ) -> None:
     roots = []
 
-    def crash(update: Trained, residual: str) -> None:
+    def crash(update: Trained, residual: str, carries: object) -> None:
         roots.append(update.root)
         raise KeyboardInterrupt
 
@@ -291,7 +335,24 @@ def test_what_an_encoding_lost_goes_into_the_next_update(
     assert not np.array_equal(read(work, trained(work.journal)), before)
 
 
-@pytest.mark.parametrize("content", [b"", b"\x93NUMPY half a file", None])
+def saved(values: npt.NDArray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93NUMPY half a file",
+        saved(np.zeros(3, np.float32)),
+        saved(np.zeros(650)),
+        saved(np.full(650, np.nan, np.float32)),
+        None,
+    ],
+    ids=["empty", "half", "another model's", "of float64", "not finite", "gone"],
+)
 def test_a_residual_that_is_damaged_or_gone_costs_nothing_but_itself(
     work: Work, tmp_path: Path, content: bytes | None
 ) -> None:
@@ -305,15 +366,30 @@ def test_a_residual_that_is_damaged_or_gone_costs_nothing_but_itself(
     assert trained(work.journal).base_version == 0
 
 
+def test_what_was_lost_is_made_good_before_the_window_is_settled(work: Work, past: Past) -> None:
+    """The next training starts from the final version; settlement may take its time."""
+    work.train(protocol.Train(0))
+    past.record(1, trained(work.journal).root, by=99)
+    work.publish(protocol.Publish(submitted(work.journal, 1)))
+    past.seal(1)
+    past.begin(1)
+    past.tally(1, [1_000_000])
+    past.finalize(1)
+    work.train(protocol.Train(1))
+    assert work.journal.unresolved() == ()
+    assert work.journal.owed() == {}
+    assert len(work.journal.residuals()) == 2
+
+
 def test_residuals_do_not_pile_up(
     tmp_path: Path, past: Past, work: Work, store: Stubborn, task: Wayward
 ) -> None:
     for number in range(1, 4):
         used(work, number)
-        assert len(residuals(tmp_path)) == 1
+        assert len(residuals(tmp_path)) <= 2  # its own, and the one it makes good
     (tmp_path / "home" / "residuals" / ".0123.npy.part").write_bytes(b"half")
     worker(tmp_path, past, work.journal, store, task)
-    assert len(residuals(tmp_path)) == 1
+    assert len(residuals(tmp_path)) == 1  # the last one's
 
 
 def test_an_update_given_up_leaves_no_payload(work: Work) -> None:
@@ -621,7 +697,7 @@ def test_an_update_counts_as_used_only_when_its_version_is_final(work: Work, pas
     past.settle(1)
     work.resolve(protocol.Resolve(id_))
     assert work.journal.notes(1, 9, {}, frozenset()).unresolved == ()
-    assert work.journal.residual() is None
+    assert work.journal.owed() == {}
 
 
 # --- the clock ---

@@ -76,6 +76,7 @@ def _options(session: Session, roles: Role) -> NodeOptions:
     given = {"poll_s": run.poll, "confirmations": run.confirmations}
     return NodeOptions(
         protocol=Options(train=Role.TRAINER in roles, validate=Role.VALIDATOR in roles),
+        encoding=run.encoding,
         **{key: value for key, value in given.items() if value is not None},
     )
 

@@ -14,7 +14,7 @@ from bafl.chain.keys import KeySource, load_key
 from bafl.node import Node, NodeOptions
 from bafl.protocol import Options
 from bafl.store.base import open_store
-from bafl.types import Role
+from bafl.types import Encoding, Role
 from tests.e2e.federation import doom
 from tests.e2e.federation.softmax import Softmax
 from tests.e2e.federation.stage import Stage
@@ -44,7 +44,12 @@ def main() -> None:
         task=Softmax(index, stage.count),
         manifest=stage.manifest,
         home=Path(stage.home) / f"home{index}",
-        options=NodeOptions(Options(slot_s=0.2), poll_s=0.2, retry_s=0.5),
+        options=NodeOptions(
+            Options(slot_s=0.2),
+            poll_s=0.2,
+            encoding=list(Encoding)[index % len(Encoding)],
+            retry_s=0.5,
+        ),
     )
     asyncio.run(run(node))
 

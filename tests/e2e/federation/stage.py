@@ -33,6 +33,8 @@ SETTINGS = """
 name = "test"
 [task]
 name = "softmax"
+[payload]
+encodings = ["float32", "int8", "topk"]
 [parameters]
 window_size = 3
 min_updates = 3

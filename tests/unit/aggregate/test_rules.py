@@ -32,7 +32,7 @@ from tests.unit.payloads import (
     random_delta,
 )
 
-MANIFEST = make_manifest()
+MANIFEST = make_manifest(encodings=tuple(Encoding))
 LARGEST = float(np.finfo(np.float32).max)
 Vector = npt.NDArray[np.float32]
 
@@ -70,7 +70,7 @@ def slow_clipped_mean(
     ]
 
 
-@pytest.mark.parametrize("encoding", [Encoding.FLOAT32, Encoding.INT8])
+@pytest.mark.parametrize("encoding", list(Encoding))
 def test_the_next_model_is_the_clipped_weighted_mean(
     tmp_path: Path, model: ModelFile, encoding: Encoding
 ) -> None:
@@ -144,15 +144,19 @@ def test_block_size_and_order_of_arrival_change_no_byte(
 
 
 # Not a result to be updated when it changes: a change forks every federation there is.
-PINNED = "f8953af32fb98e7884746475c8d883a3e54bcb60e61a9e67e2c630a2732d5dcd"
+PINNED = {
+    Encoding.INT8: "f8953af32fb98e7884746475c8d883a3e54bcb60e61a9e67e2c630a2732d5dcd",
+    Encoding.TOPK: "0c881a891143970ad0bedfa3896f19a7609524b9b2e3b88c5b221d999ee34c14",
+}
 
 SCRIPT = """
 import sys, pathlib
 if "flush" in sys.argv:
     import torch
     assert torch.set_flush_denormal(True)
-from tests.unit.aggregate.test_rules import digest_of_a_window
-print(digest_of_a_window(pathlib.Path(sys.argv[1])))
+from tests.unit.aggregate.test_rules import PINNED, digest_of_a_window
+for encoding in PINNED:
+    print(digest_of_a_window(pathlib.Path(sys.argv[1]), encoding))
 """
 
 
@@ -167,16 +171,17 @@ def floats(count: int, salt: int, lowest: int, highest: int) -> Vector:
     return (bits | (exponents.astype(np.uint32) << np.uint32(23))).view(np.float32)
 
 
-def digest_of_a_window(folder: Path) -> str:
+def digest_of_a_window(folder: Path, lossy: Encoding) -> str:
     """Encode, write, read and aggregate a fixed window that has values of every magnitude."""
-    manifest = make_manifest((TensorSpec("a", "F32", (40_001,)), TensorSpec("b", "F32", (77,))))
+    specs = (TensorSpec("a", "F32", (40_001,)), TensorSpec("b", "F32", (77,)))
+    manifest = make_manifest(specs, encodings=tuple(Encoding))
     weights = floats(manifest.parameters, 99, -127, 0)
     write_model(folder / "model", manifest, {"a": weights[:40_001], "b": weights[40_001:]})
     model = read_model(folder / "model", manifest)
     updates = []
     for i in range(7):
         delta = floats(manifest.parameters, i, -127, 100 if i == 3 else 1)
-        encoding = Encoding.INT8 if i % 2 else Encoding.FLOAT32
+        encoding = lossy if i % 2 else Encoding.FLOAT32
         updates.append(make_update(folder / f"u{i}", manifest, delta, encoding, i))
     aggregate(model, updates, [142_857] * 7, manifest, folder / "next")
     return hashlib.sha256((folder / "next").read_bytes()).hexdigest()
@@ -207,11 +212,12 @@ def test_another_machine_gives_the_same_bytes(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == digest_of_a_window(tmp_path)
+    assert done.stdout.split() == [digest_of_a_window(tmp_path, lossy) for lossy in PINNED]
 
 
-def test_the_bytes_are_those_of_every_machine_so_far(tmp_path: Path) -> None:
-    assert digest_of_a_window(tmp_path) == PINNED
+@pytest.mark.parametrize("lossy", PINNED)
+def test_the_bytes_are_those_of_every_machine_so_far(tmp_path: Path, lossy: Encoding) -> None:
+    assert digest_of_a_window(tmp_path, lossy) == PINNED[lossy]
 
 
 def test_updates_as_large_as_floats_go_still_make_a_version(tmp_path: Path) -> None:
@@ -233,11 +239,17 @@ def test_a_window_of_zeros_keeps_the_model(tmp_path: Path, model: ModelFile) -> 
     assert done.median_norm == 0
 
 
-def test_memory_does_not_grow_with_the_number_of_updates(tmp_path: Path) -> None:
-    manifest = make_manifest((TensorSpec("w", "F32", (300_000,)),), size_limit=1 << 22)
+@pytest.mark.parametrize("encoding", list(Encoding))
+def test_memory_does_not_grow_with_the_number_of_updates(
+    tmp_path: Path, encoding: Encoding
+) -> None:
+    manifest = make_manifest(
+        (TensorSpec("w", "F32", (300_000,)),), size_limit=1 << 22, encodings=tuple(Encoding)
+    )
     model = make_model(tmp_path / "model", manifest)
     updates = [
-        make_update(tmp_path / f"u{i}", manifest, random_delta(manifest, i)) for i in range(12)
+        make_update(tmp_path / f"u{i}", manifest, random_delta(manifest, i), encoding)
+        for i in range(12)
     ]
     rule = ClippedMean(2, 1_000_000, block=8192)
 

@@ -338,7 +338,7 @@ def test_an_encoding_nobody_allowed_is_refused(folder: Path, update_bytes: bytes
     with pytest.raises(errors.EncodingRefused, match="use one of: float32"):
         read_update(path, HEADER, make_manifest(encodings=(Encoding.FLOAT32,)))
     with pytest.raises(errors.EncodingRefused, match="topk"):
-        read_update(path, make_header(Encoding.TOPK), make_manifest(encodings=tuple(Encoding)))
+        read_update(path, make_header(Encoding.TOPK), MANIFEST)
 
 
 def rebuilt(folder: Path, data: bytes, is_model: bool, manifest: Manifest = MANIFEST) -> bytes:
