@@ -4,7 +4,6 @@ pragma solidity ^0.8.37;
 import {DynamicArrayLib} from "solady/src/utils/DynamicArrayLib.sol";
 import {FixedPointMathLib} from "solady/src/utils/FixedPointMathLib.sol";
 import {LogOfRatio} from "./LogOfRatio.sol";
-import {LowerMedian} from "./LowerMedian.sol";
 
 /// @title Shares by the entropy weight method
 /// @notice Several indicators, all benefits, say how much each of n updates should count. An indicator
@@ -26,7 +25,11 @@ library EntropyShares {
 
     /// @notice The shares of n updates, in WAD; they sum to at most WAD.
     /// @param indicators At least one, each the values of the n updates. Used as room to work in.
-    function shares(uint256[][] memory indicators) internal pure returns (uint256[] memory result) {
+    /// @param medians Their lower medians; or zero for an indicator whose values are all the same, which is the quicker.
+    function shares(
+        uint256[][] memory indicators,
+        uint256[] memory medians
+    ) internal pure returns (uint256[] memory result) {
         uint256 n = indicators[0].length;
         result = new uint256[](n);
         if (n == 1) result[0] = WAD;
@@ -37,31 +40,31 @@ library EntropyShares {
         uint256[] memory weights = new uint256[](count);
         int256 logN = int256(n * WAD).lnWad();
         for (uint256 k = 0; k < count; ++k) {
-            (sums[k], weights[k]) = winsorise(indicators[k], logN);
+            (sums[k], weights[k]) = winsorise(indicators[k], medians[k], logN);
         }
         toWeights(weights);
         for (uint256 k = 0; k < count; ++k) _addParts(result, indicators[k], weights[k], sums[k]);
         unchecked {
-            // Weights, and parts of one sum, sum to at most WAD and one: so do the results to at most WAD.
+            // Weights sum to at most WAD, parts to one, and what all rounded up is less than one of the last place.
             uint256 most = (2 * WAD) / n;
-            for (uint256 i = 0; i < n; ++i) result.set(i, (result.get(i) >> 128).min(most));
+            for (uint256 i = 0; i < n; ++i) result.set(i, (result.get(i) >> 160).min(most));
         }
     }
 
     /// @notice Clips n >= 2 values to [1/2, 2] times their lower median and doubles them, so that half the
-    /// median is exact, in place; all become one where they are all the same.
+    /// median is exact, in place; all become one where the median is given as zero.
     /// @param logN The logarithm of n, in WAD.
     /// @return sum Theirs.
     /// @return gain 1 - E, E the entropy of their parts in the sum over that of n equal parts; 0 if below `EVEN`.
     function winsorise(
         uint256[] memory values,
+        uint256 median,
         int256 logN
     ) internal pure returns (uint256 sum, uint256 gain) {
         uint256 n = values.length;
-        (uint256 median, bool even) = LowerMedian.find(values);
         unchecked {
             // A median of zero makes every value zero, winsorised.
-            if (even || median == 0) {
+            if (median == 0) {
                 for (uint256 i = 0; i < n; ++i) values.set(i, 1);
                 return (n, 0);
             }
@@ -107,7 +110,7 @@ library EntropyShares {
         }
     }
 
-    /// @dev Adds what part of their sum each value is, times a weight, times 2^128.
+    /// @dev Adds what part of their sum each value is, times a weight, times 2^160, rounded up.
     function _addParts(
         uint256[] memory to,
         uint256[] memory values,
@@ -115,8 +118,8 @@ library EntropyShares {
         uint256 sum
     ) private pure {
         unchecked {
-            // Safe: sum >= n > 0; a product is at most 2^128 times the weight.
-            uint256 factor = (weight << 128).rawDiv(sum);
+            // Safe: a product is at most 2^160 times the weight, plus the sum of values, which is below 2^134.
+            uint256 factor = (weight << 160).divUp(sum);
             for (uint256 i = 0; i < to.length; ++i) to.set(i, to.get(i) + values.get(i) * factor);
         }
     }

@@ -5,6 +5,7 @@ import {DynamicArrayLib} from "solady/src/utils/DynamicArrayLib.sol";
 import {FixedPointMathLib} from "solady/src/utils/FixedPointMathLib.sol";
 import {EntropyShares} from "./EntropyShares.sol";
 import {Lanes} from "./Lanes.sol";
+import {LowerMedian} from "./LowerMedian.sol";
 import {RankCorrelation} from "./RankCorrelation.sol";
 import {WeightedMedian} from "./WeightedMedian.sol";
 
@@ -377,16 +378,10 @@ library Tally {
         uint256 accepted,
         uint256 n
     ) private pure returns (uint256[] memory result) {
-        uint256 count = Lanes.size(accepted);
-        uint256[][] memory indicators = new uint256[][](input.trustSamples ? 3 : 2);
-        indicators[0] = _quality(consensus, accepted, count);
-        indicators[1] = _of(input.reputations, accepted, count);
-        if (input.trustSamples) indicators[2] = _of(input.samples, accepted, count);
-
-        uint256[] memory shares = EntropyShares.shares(indicators);
+        uint256[] memory shares = _sharesOfAccepted(input, consensus, accepted);
         uint256[] memory staleness = input.staleness;
         result = new uint256[](n);
-        // Safe: j < count, the accepted ones among the i < n; a share is at most WAD, staleness below 2^16.
+        // Safe: j counts the accepted ones among the i < n; a share is at most WAD, staleness below 2^16.
         unchecked {
             uint256 j;
             for (uint256 i = 0; i < n; ++i) {
@@ -402,20 +397,48 @@ library Tally {
         }
     }
 
-    /// @dev (1 + s) / (1 - s) in WAD for the consensus scores s of the accepted, as parts of one.
-    function _quality(
+    /// @dev In WAD, without staleness.
+    function _sharesOfAccepted(
+        Input memory input,
+        uint256 consensus,
+        uint256 accepted
+    ) private pure returns (uint256[] memory) {
+        uint256 count = Lanes.size(accepted);
+        if (count == 0) return new uint256[](0);
+        uint256[][] memory indicators = new uint256[][](input.trustSamples ? 3 : 2);
+        uint256[] memory medians = new uint256[](indicators.length);
+        indicators[0] = _qualities(consensus, accepted, count);
+        uint256 middle = Lanes.kth(consensus, accepted, (count - 1) / 2);
+        bool allSame = (consensus ^ (middle * Lanes.ONES)) & accepted == 0;
+        if (!allSame) medians[0] = _quality(middle);
+        indicators[1] = _of(input.reputations, accepted, count);
+        if (input.trustSamples) indicators[2] = _of(input.samples, accepted, count);
+        for (uint256 k = 1; k < medians.length; ++k) {
+            (uint256 median, bool even) = LowerMedian.find(indicators[k]);
+            if (!even) medians[k] = median;
+        }
+        return EntropyShares.shares(indicators, medians);
+    }
+
+    /// @dev (1 + s) / (1 - s) in WAD for a consensus score s, as a part of one; given in bps plus BASE.
+    function _quality(uint256 score) private pure returns (uint256) {
+        unchecked {
+            return (score * WAD).rawDiv(2 * BASE - score); // safe: the score is at most SPAN, below 2 BASE
+        }
+    }
+
+    function _qualities(
         uint256 consensus,
         uint256 accepted,
         uint256 count
     ) private pure returns (uint256[] memory values) {
         values = DynamicArrayLib.malloc(count);
-        // Safe: what is accepted has a consensus in [-10000, 9990], so gain is in [0, SPAN], and SPAN < 2 BASE.
+        // Safe: what is accepted has a real score; as many are accepted as there are values.
         unchecked {
             for (uint256 j = 0; j < count; accepted <<= 16) {
-                uint256 gain = consensus >> 240;
+                uint256 score = consensus >> 240;
                 consensus <<= 16;
-                if (accepted >> 255 == 0) continue;
-                values.set(j++, (gain * WAD).rawDiv(2 * BASE - gain));
+                if (accepted >> 255 != 0) values.set(j++, _quality(score));
             }
         }
     }

@@ -2,7 +2,9 @@
 pragma solidity 0.8.37;
 
 import {EntropyShares} from "../../libraries/EntropyShares.sol";
+import {LowerMedian} from "../../libraries/LowerMedian.sol";
 import {FixedPointMathLib} from "solady/src/utils/FixedPointMathLib.sol";
+import {LibSort} from "solady/src/utils/LibSort.sol";
 import {Test} from "../Vm.sol";
 
 contract EntropySharesTest is Test {
@@ -22,8 +24,21 @@ contract EntropySharesTest is Test {
         }
     }
 
+    /// The lower median, or zero where all values are the same.
+    function medianOf(uint256[] memory values) private pure returns (uint256) {
+        if (values.length == 0) return 0;
+        (uint256 median, bool even) = LowerMedian.find(values);
+        return even ? 0 : median;
+    }
+
+    function sharesOf(uint256[][] memory indicators) private pure returns (uint256[] memory) {
+        uint256[] memory medians = new uint256[](indicators.length);
+        for (uint256 k = 0; k < medians.length; ++k) medians[k] = medianOf(indicators[k]);
+        return EntropyShares.shares(indicators, medians);
+    }
+
     function testFuzz_shares_sumToAtMostOneAndNoneToMoreThanTwoParts(uint256 seed) public pure {
-        uint256[] memory shares = EntropyShares.shares(draw(seed));
+        uint256[] memory shares = sharesOf(draw(seed));
         uint256 sum;
         for (uint256 i = 0; i < shares.length; ++i) {
             sum += shares[i];
@@ -33,7 +48,7 @@ contract EntropySharesTest is Test {
     }
 
     function testFuzz_shares_giveEveryoneAnEighthOfAnEqualPart(uint256 seed) public pure {
-        uint256[] memory shares = EntropyShares.shares(draw(seed));
+        uint256[] memory shares = sharesOf(draw(seed));
         // At worst one has half the median and all others, but those that keep the median, its double.
         for (uint256 i = 0; i < shares.length; ++i)
             vm.assertGe(shares[i], WAD / (8 * shares.length));
@@ -45,7 +60,7 @@ contract EntropySharesTest is Test {
         vm.assume(n > 1);
         for (uint256 k = 0; k < indicators.length; ++k)
             indicators[k][1] = indicators[k][0] + (seed % 1000);
-        uint256[] memory shares = EntropyShares.shares(indicators);
+        uint256[] memory shares = sharesOf(indicators);
         vm.assertGe(shares[1], shares[0]);
     }
 
@@ -56,7 +71,7 @@ contract EntropySharesTest is Test {
             indicators[k] = new uint256[](n);
             for (uint256 i = 0; i < n; ++i) indicators[k][i] = value >> 128;
         }
-        uint256[] memory shares = EntropyShares.shares(indicators);
+        uint256[] memory shares = sharesOf(indicators);
         for (uint256 i = 0; i < n; ++i) vm.assertApproxEqAbs(shares[i], WAD / n, 2);
     }
 
@@ -71,15 +86,24 @@ contract EntropySharesTest is Test {
                     : i < 9
                         ? 20
                         : 10;
-        uint256[] memory shares = EntropyShares.shares(indicators);
+        uint256[] memory shares = sharesOf(indicators);
         vm.assertEq(shares[0], WAD / 8);
         vm.assertEq(shares[1], (WAD * 20) / 270);
         vm.assertEq(shares[15], (WAD * 10) / 270);
     }
 
+    function test_shares_areExactWhereTheyCanBe() public pure {
+        uint256[][] memory indicators = new uint256[][](1);
+        indicators[0] = new uint256[](4);
+        (indicators[0][0], indicators[0][1], indicators[0][2], indicators[0][3]) = (3, 2, 2, 1);
+        uint256[] memory shares = sharesOf(indicators);
+        vm.assertEq(shares[1], WAD / 4);
+        vm.assertEq(shares[3], WAD / 8);
+    }
+
     function test_shares_ofNobodyAreNone() public pure {
         uint256[][] memory indicators = new uint256[][](2);
-        vm.assertEq(EntropyShares.shares(indicators).length, 0);
+        vm.assertEq(sharesOf(indicators).length, 0);
     }
 
     function testFuzz_toWeights_sumToAtMostOneWithNoneAboveTwoThirdsIfAnotherCounts(
@@ -124,7 +148,7 @@ contract EntropySharesTest is Test {
     function test_winsorise_clipsToHalfAndDoubleTheMedian() public pure {
         uint256[] memory values = new uint256[](4);
         (values[0], values[1], values[2], values[3]) = (100, 7, 10, 4); // lower median 7
-        (uint256 sum, ) = EntropyShares.winsorise(values, LN_4);
+        (uint256 sum, ) = EntropyShares.winsorise(values, 7, LN_4);
         vm.assertEq(values[0], uint256(28));
         vm.assertEq(values[1], uint256(14));
         vm.assertEq(values[2], uint256(20));
@@ -137,7 +161,7 @@ contract EntropySharesTest is Test {
         uint256 n = values.length;
         if (n < 2) return;
         int256 logN = FixedPointMathLib.lnWad(int256(n * WAD));
-        (uint256 sum, uint256 gain) = EntropyShares.winsorise(values, logN);
+        (uint256 sum, uint256 gain) = EntropyShares.winsorise(values, medianOf(values), logN);
         vm.assertLt(gain, WAD);
         int256 entropy;
         for (uint256 i = 0; i < n; ++i) {
@@ -146,8 +170,12 @@ contract EntropySharesTest is Test {
         }
         if (gain != 0) vm.assertApproxEqAbs(gain, uint256(int256(WAD) - entropy), 1e5);
         for (uint256 i = 0; i < n; ++i) values[i] = seed >> 128;
-        (sum, gain) = EntropyShares.winsorise(values, logN);
-        vm.assertEq(sum, n);
+        uint256[] memory same = LibSort.copy(values);
+        (sum, gain) = EntropyShares.winsorise(values, values[0], logN);
+        vm.assertEq(sum, n * values[0]);
+        vm.assertEq(gain, uint256(0));
+        (sum, gain) = EntropyShares.winsorise(same, 0, logN);
+        vm.assertEq(sum, n * same[0]);
         vm.assertEq(gain, uint256(0));
     }
 
@@ -165,7 +193,7 @@ contract EntropySharesTest is Test {
                 for (uint256 i = 0; i < expected.length; ++i)
                     indicators[k][i] = values[k * expected.length + i];
             }
-            uint256[] memory shares = EntropyShares.shares(indicators);
+            uint256[] memory shares = sharesOf(indicators);
             vm.assertEq(shares.length, expected.length);
             // 1e-9 of one: a thousandth of the ppm that shares are cut to.
             for (uint256 i = 0; i < shares.length; ++i)

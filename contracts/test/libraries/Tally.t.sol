@@ -392,12 +392,12 @@ contract TallyTest is Test {
         return before - gasleft();
     }
 
-    function test_tally_of16UpdatesBy5ValidatorsCostsAtMost265Thousand() public {
-        vm.assertLe(gasOf(ordinary(5, 16)), 265_000);
+    function test_tally_of16UpdatesBy5ValidatorsCostsAtMost170Thousand() public {
+        vm.assertLe(gasOf(ordinary(5, 16)), 170_000);
     }
 
-    function test_tally_of16UpdatesBy32ValidatorsCostsAtMost3MillionAtWorst() public {
-        vm.assertLe(gasOf(ordinary(32, 16)), 1_300_000);
-        vm.assertLe(gasOf(laborious()), 3_000_000);
+    function test_tally_of16UpdatesBy32ValidatorsCostsAtMost850ThousandAtWorst() public {
+        vm.assertLe(gasOf(ordinary(32, 16)), 700_000);
+        vm.assertLe(gasOf(laborious()), 850_000);
     }
 }
