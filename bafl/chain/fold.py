@@ -258,17 +258,17 @@ class History:
 
     def _on_window_tallied(self, event: Event, a: Mapping[str, Any]) -> None:
         window = self._judged(a)
+        n, revealed = len(self.updates(window)), len(self.reveals(window))
         tallied = Tallied(
             window=window,
             keep=a["keep"],
-            consensus_bps=tuple(a["consensus"]),
-            verdicts=tuple(_VERDICT(v, f"window {window}") for v in a["verdicts"]),
+            consensus_bps=unpack_scores(a["consensus"], n),
+            verdicts=tuple(_VERDICT(v, f"window {window}") for v in a["verdicts"][:n]),
             shares_ppm=tuple(a["shares"]),
             agreement_ppm=tuple(a["agreement"]),
             overruled=a["overruled"],
         )
-        n, revealed = len(self.updates(window)), len(self.reveals(window))
-        self._fits(window, n, tallied.consensus_bps, tallied.verdicts, tallied.shares_ppm)
+        self._fits(window, n, tallied.shares_ppm)
         self._fits(window, revealed, tallied.agreement_ppm)
         self._quorum(window, self.reveals(window), "tallied")
         if sum(tallied.shares_ppm) > PPM:

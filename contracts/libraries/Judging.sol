@@ -90,7 +90,8 @@ library Judging {
         Tally.Input memory input;
         uint256 revealed = Round.revealed(round);
         input.activeWeight = s.weigh(Round.active(round));
-        uint256 weight = s.weigh(revealed);
+        uint256 weight = input.activeWeight;
+        if (revealed != Round.active(round)) weight = s.weigh(revealed);
         if (3 * weight < 2 * input.activeWeight)
             revert IFederation.TooFewReveals(weight, input.activeWeight);
         if (authors.length != round.get(Round.UPDATES)) {
@@ -104,13 +105,18 @@ library Judging {
         Tally.Output memory output = Tally.compute(input);
 
         uint256 window = round.get(Round.WINDOW);
-        bool isBarren = _storeResults(s, window, output, ids);
+        (bytes32 consensus, bytes16 verdicts, bool isBarren) = _storeResults(
+            s,
+            window,
+            output,
+            ids
+        );
         _storeAgreements(s, output, revealed);
         emit IFederation.WindowTallied(
             window,
             uint8(output.keep),
-            output.consensus,
-            output.verdicts,
+            consensus,
+            verdicts,
             output.shares,
             output.agreement,
             uint32(output.overruled)
@@ -196,15 +202,19 @@ library Judging {
         uint256 window,
         Tally.Output memory output,
         uint256[] memory ids
-    ) private returns (bool isBarren) {
+    ) private returns (bytes32, bytes16, bool isBarren) {
         uint256 n = ids.length;
         uint256 word;
+        uint256 consensus;
+        uint256 verdicts;
         isBarren = true;
         unchecked {
             // Safe: i < n, the length of all arrays.
             for (uint256 i = 0; i < n; ++i) {
                 uint256 verdict = output.verdicts.get(i);
                 if (verdict >= Tally.ACCEPTED) isBarren = false;
+                verdicts |= verdict << (120 - 8 * i);
+                consensus |= uint256(uint16(int16(output.consensus[i]))) << (240 - 16 * i);
                 uint256 result =
                     ids.get(i) |
                         (output.shares.get(i) << 24) |
@@ -216,6 +226,7 @@ library Judging {
                 word = 0;
             }
         }
+        return (bytes32(consensus), bytes16(uint128(verdicts)), isBarren);
     }
 
     function _storeAgreements(

@@ -75,22 +75,17 @@ contract DiscardTest is Setup {
         federation.discard(1);
         Vm.Log[] memory logs = vm.getRecordedLogs();
         vm.assertEq(countOf(logs, IFederation.Slashed.selector), 2);
-        (
-            bool isFinal,
-            uint256[] memory pay,
-            uint256[] memory reputations,
-            ,
-            uint256[] memory moved
-        ) = abi.decode(
+        (bool isFinal, uint256[] memory pay, bytes memory reputations, , bytes memory moved) = abi
+            .decode(
                 dataOf(logs, IFederation.WindowSettled.selector),
-                (bool, uint256[], uint256[], uint256[], uint256[])
+                (bool, uint256[], bytes, uint256[], bytes)
             );
         vm.assertFalse(isFinal);
         vm.assertEq(pay.length + reputations.length, 0);
         for (uint256 i = 0; i < 6; ++i) {
             IFederation.Participant memory p = federation.participant(validators[i]);
-            vm.assertEq(moved[i], i < 3 ? START : 270_000);
-            vm.assertEq(p.validatorReputation, moved[i]);
+            vm.assertEq(numberAt(moved, i), i < 3 ? START : 270_000);
+            vm.assertEq(p.validatorReputation, numberAt(moved, i));
             vm.assertEq(p.missed, i < 3 ? 0 : 1);
             vm.assertEq(p.stake, i == 3 || i == 4 ? STAKE - SLASH : STAKE);
         }

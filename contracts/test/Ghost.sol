@@ -32,8 +32,8 @@ abstract contract Ghost is Test {
 
     struct Tallied {
         uint8 keep;
-        int256[] consensus;
-        uint256[] verdicts;
+        bytes32 consensus;
+        bytes16 verdicts;
         uint256[] shares;
         int256[] agreement;
         uint32 overruled;
@@ -303,8 +303,8 @@ abstract contract Ghost is Test {
         uint256 window = uint256(log.topics[1]);
         Tallied memory given = abi.decode(_asStruct(log.data), (Tallied));
         uint256 sum;
-        for (uint256 i = 0; i < given.verdicts.length; ++i) {
-            IFederation.Verdict verdict = IFederation.Verdict(given.verdicts[i]);
+        for (uint256 i = 0; i < given.shares.length; ++i) {
+            IFederation.Verdict verdict = IFederation.Verdict(uint8(given.verdicts[i]));
             _verdicts[window * 16 + i] = verdict;
             ++verdicts[verdict];
             sum += given.shares[i];

@@ -31,10 +31,17 @@ contract FederationTallyTest is Setup {
         vm.recordLogs();
         tally();
         bytes memory data = dataOf(vm.getRecordedLogs(), IFederation.WindowTallied.selector);
-        (t.keep, t.consensus, t.verdicts, t.shares, t.agreement, t.overruled) = abi.decode(
+        bytes32 consensus;
+        bytes16 verdicts;
+        (t.keep, consensus, verdicts, t.shares, t.agreement, t.overruled) = abi.decode(
             data,
-            (uint8, int256[], uint256[], uint256[], int256[], uint32)
+            (uint8, bytes32, bytes16, uint256[], int256[], uint32)
         );
+        t.consensus = new int256[](t.shares.length);
+        t.verdicts = new uint256[](t.shares.length);
+        for (uint256 i = 0; i < t.shares.length; ++i) {
+            (t.consensus[i], t.verdicts[i]) = (scoreAt(consensus, i), uint8(verdicts[i]));
+        }
     }
 
     function _call(address[] memory authors) private view returns (bytes memory) {

@@ -316,6 +316,11 @@ abstract contract Test {
 
     // ----- Reading -----
 
+    /// @notice A window's consensus of an update, as `WindowTallied` has it.
+    function scoreAt(bytes32 scores, uint256 index) internal pure returns (int256) {
+        return int16(uint16(uint256(scores) >> (240 - 16 * index)));
+    }
+
     /// @notice A number of a list that an event holds as three bytes each.
     function numberAt(bytes memory list, uint256 index) internal pure returns (uint256 number) {
         for (uint256 i = 0; i < 3; ++i) number = (number << 8) | uint8(list[3 * index + i]);
