@@ -105,7 +105,7 @@ library Judging {
         Tally.Output memory output = Tally.compute(input);
 
         uint256 window = round.get(Round.WINDOW);
-        (bytes32 consensus, bytes16 verdicts, bool isBarren) = _storeResults(
+        (uint256 consensus, uint256 verdicts, bool isBarren) = _storeResults(
             s,
             window,
             output,
@@ -115,8 +115,8 @@ library Judging {
         emit IFederation.WindowTallied(
             window,
             uint8(output.keep),
-            consensus,
-            verdicts,
+            bytes32(consensus),
+            bytes16(uint128(verdicts)),
             output.shares,
             output.agreement,
             uint32(output.overruled)
@@ -137,20 +137,22 @@ library Judging {
         uint256 revealed
     ) private view {
         uint256 m = LibBit.popCount(revealed);
-        input.scores = DynamicArrayLib.malloc(m);
-        input.weights = DynamicArrayLib.malloc(m);
-        input.keeps = DynamicArrayLib.malloc(m);
-        input.seats = DynamicArrayLib.malloc(m);
+        uint256[] memory scores = input.scores = DynamicArrayLib.malloc(m);
+        uint256[] memory weights = input.weights = DynamicArrayLib.malloc(m);
+        uint256[] memory keeps = input.keeps = DynamicArrayLib.malloc(m);
+        uint256[] memory seats = input.seats = DynamicArrayLib.malloc(m);
         unchecked {
             // Safe: v counts the m seats that revealed.
             uint256 v;
+            uint256 word;
             for (uint256 seat = 0; revealed >> seat != 0; ++seat) {
+                if (seat % 8 == 0) word = s.weights[seat / 8];
                 if (!Ledger.isIn(revealed, seat)) continue;
                 (bytes32 row, uint256 keep) = Scores.unpack(s.commitments[seat]);
-                input.scores.set(v, uint256(row));
-                input.keeps.set(v, keep);
-                input.weights.set(v, s.weightOf(seat));
-                input.seats.set(v++, seat);
+                scores.set(v, uint256(row));
+                keeps.set(v, keep);
+                weights.set(v, word.lane(seat % 8, 32));
+                seats.set(v++, seat);
             }
         }
     }
@@ -162,71 +164,78 @@ library Judging {
         address[] calldata authors
     ) private view returns (uint256[] memory ids) {
         uint256 n = authors.length;
-        uint256 window = round.get(Round.WINDOW);
-        uint256 version = s.now_.get(Now.VERSION);
-        uint256 active = Round.active(round);
         ids = DynamicArrayLib.malloc(n);
         input.authorSeat = DynamicArrayLib.malloc(n);
         input.authorWeight = DynamicArrayLib.malloc(n);
         input.reputations = DynamicArrayLib.malloc(n);
         input.samples = DynamicArrayLib.malloc(n);
         input.staleness = DynamicArrayLib.malloc(n);
+        uint256 version = s.now_.get(Now.VERSION);
         unchecked {
             // Safe: i < n, the length of all arrays; a base is at most the version of its submission, which has not
-            // fallen since; the older update counts back from the newer one.
+            // fallen since.
             for (uint256 i = 0; i < n; ++i) {
-                uint256 duty = s.duties[authors[i]];
-                (uint256 index, uint256 samples) = (duty.get(Duty.INDEX), duty.get(Duty.SAMPLES));
-                (uint256 last, uint256 base) = (duty.get(Duty.WINDOW), duty.get(Duty.BASE));
-                if (last != window && duty.get(Duty.OLDER_BACK) != 0) {
-                    last -= duty.get(Duty.OLDER_BACK);
-                    base -= duty.get(Duty.OLDER_BASE_BACK);
-                    (index, samples) = (duty.get(Duty.OLDER_INDEX), duty.get(Duty.OLDER_SAMPLES));
-                }
-                if (last != window || index != i) revert IFederation.InvalidAuthors(i, authors[i]);
+                uint256 duty = _asOf(s.duties[authors[i]], round.get(Round.WINDOW));
+                bool isHere = duty.get(Duty.WINDOW) == round.get(Round.WINDOW);
+                if (!isHere || duty.get(Duty.INDEX) != i)
+                    revert IFederation.InvalidAuthors(i, authors[i]);
                 uint256 id = duty.get(Duty.ID);
                 ids.set(i, id);
-                input.samples.set(i, samples);
-                input.staleness.set(i, version - base);
+                input.samples.set(i, duty.get(Duty.SAMPLES));
+                input.staleness.set(i, version - duty.get(Duty.BASE));
                 input.reputations.set(i, s.meritOf(id).get(Merit.REPUTATION));
                 uint256 seat = duty.get(Duty.SEAT);
-                bool isActive = seat != 0 && Ledger.isIn(active, seat - 1);
-                input.authorSeat.set(i, isActive ? seat - 1 : 255);
-                input.authorWeight.set(i, isActive ? s.weightOf(seat - 1) : 0);
+                (uint256 place, uint256 weight) = (255, 0);
+                if (seat != 0 && Ledger.isIn(Round.active(round), seat - 1))
+                    (place, weight) = (seat - 1, s.weightOf(seat - 1));
+                input.authorSeat.set(i, place);
+                input.authorWeight.set(i, weight);
             }
         }
     }
 
+    /// @dev An author's duty with its older update in the newer one's place, where that is of another window.
+    function _asOf(uint256 duty, uint256 window) private pure returns (uint256) {
+        if (duty.get(Duty.WINDOW) == window || duty.get(Duty.OLDER_BACK) == 0) return duty;
+        unchecked {
+            // Safe: the older update counts back from the newer one.
+            duty = duty.set(Duty.BASE, duty.get(Duty.BASE) - duty.get(Duty.OLDER_BASE_BACK));
+            duty = duty.set(Duty.WINDOW, duty.get(Duty.WINDOW) - duty.get(Duty.OLDER_BACK));
+        }
+        duty = duty.set(Duty.SAMPLES, duty.get(Duty.OLDER_SAMPLES));
+        return duty.set(Duty.INDEX, duty.get(Duty.OLDER_INDEX));
+    }
+
+    /// @return consensus A row of scores.
+    /// @return verdicts A byte an update.
+    /// @return isBarren Whether nothing was accepted.
     function _storeResults(
         Ledger.State storage s,
         uint256 window,
         Tally.Output memory output,
         uint256[] memory ids
-    ) private returns (bytes32, bytes16, bool isBarren) {
+    ) private returns (uint256 consensus, uint256 verdicts, bool isBarren) {
+        (int256[] memory scores, uint256[] memory shares) = (output.consensus, output.shares);
+        uint256[] memory given = output.verdicts;
+        uint256 place = Ledger.placeOf(window, 0) / 4;
+        uint256 keep = Words.put(Result.KEEP, output.keep);
         uint256 n = ids.length;
-        uint256 word;
-        uint256 consensus;
-        uint256 verdicts;
         isBarren = true;
         unchecked {
-            // Safe: i < n, the length of all arrays.
-            for (uint256 i = 0; i < n; ++i) {
-                uint256 verdict = output.verdicts.get(i);
-                if (verdict >= Tally.ACCEPTED) isBarren = false;
-                verdicts |= verdict << (120 - 8 * i);
-                consensus |= uint256(uint16(int16(output.consensus[i]))) << (240 - 16 * i);
-                uint256 result =
-                    ids.get(i) |
-                        (output.shares.get(i) << 24) |
-                        (verdict << 48) |
-                        (output.keep << 56);
-                word |= result << (64 * (i % 4));
-                if (i % 4 != 3 && i + 1 != n) continue;
-                s.results[Ledger.placeOf(window, i) / 4] = word;
-                word = 0;
+            // Safe: i < n, the length of all arrays, and 4 k <= i < 4 k + 4.
+            for (uint256 k = 0; 4 * k < n; ++k) {
+                uint256 word;
+                for (uint256 i = 4 * k; i < 4 * k + 4 && i < n; ++i) {
+                    uint256 verdict = given.get(i);
+                    if (verdict >= Tally.ACCEPTED) isBarren = false;
+                    verdicts |= verdict << (120 - 8 * i);
+                    consensus |= uint256(uint16(uint256(scores[i]))) << (240 - 16 * i);
+                    uint256 result = ids.get(i) | Words.put(Result.SHARE, shares.get(i)) | keep;
+                    word |= (result | Words.put(Result.VERDICT, verdict)) << (64 * (i - 4 * k));
+                }
+                s.results[place + k] = word;
             }
         }
-        return (bytes32(consensus), bytes16(uint128(verdicts)), isBarren);
     }
 
     function _storeAgreements(
@@ -234,20 +243,27 @@ library Judging {
         Tally.Output memory output,
         uint256 revealed
     ) private {
-        uint256[4] memory words;
+        int256[] memory agreements = output.agreement;
         uint256 v;
-        for (uint256 seat = 0; revealed >> seat != 0; ++seat) {
-            if (!Ledger.isIn(revealed, seat)) continue;
-            int256 agreement = output.agreement[v];
-            uint256 stored =
-                agreement == Tally.NO_AGREEMENT
-                    ? Agreement.NONE
-                    : uint256(agreement + Agreement.BIAS);
-            if (agreement == Tally.NO_AGREEMENT) output.agreement[v] = type(int32).min; // for the event
-            if (Ledger.isIn(output.overruled, seat)) stored = Agreement.OVERRULED;
-            words[seat / 8] |= stored << (32 * (seat % 8));
-            ++v;
+        uint256 word;
+        unchecked {
+            // Safe: v counts the seats that revealed, as many as there are agreements, each at least -1e6.
+            for (uint256 seat = 0; revealed >> seat != 0; ++seat) {
+                if (Ledger.isIn(revealed, seat)) {
+                    int256 agreement = agreements[v];
+                    uint256 stored = uint256(agreement + Agreement.BIAS);
+                    if (agreement == Tally.NO_AGREEMENT) {
+                        stored = Agreement.NONE;
+                        agreements[v] = type(int32).min; // for the event
+                    }
+                    if (Ledger.isIn(output.overruled, seat)) stored = Agreement.OVERRULED;
+                    word |= stored << (32 * (seat % 8));
+                    ++v;
+                }
+                if (seat % 8 != 7 && revealed >> (seat + 1) != 0) continue;
+                if (word != 0) s.agreements[seat / 8] = word;
+                word = 0;
+            }
         }
-        for (uint256 k = 0; k < 4; ++k) if (words[k] != 0) s.agreements[k] = words[k];
     }
 }
