@@ -122,29 +122,37 @@ library Tally {
         uint256 m,
         uint256 n
     ) private pure returns (uint256) {
-        uint256[] memory rows = desk.rows = DynamicArrayLib.malloc(m);
-        uint256[] memory columns = desk.columns = DynamicArrayLib.malloc(m);
+        desk.rows = DynamicArrayLib.malloc(m);
+        desk.columns = DynamicArrayLib.malloc(m);
         desk.own = new uint256[](m);
         desk.alone = new uint256[](m);
         desk.moved = new uint256[](m);
-        uint256[] memory weights = input.weights;
+        uint256 indexOf = _placeVotes(desk, input, m);
+        if (m > 1) _markOwn(desk.own, input.authorSeat, indexOf, n); // else nobody else is there
+        return WeightedMedian.find(desk.columns, input.weights, 0, desk.weight);
+    }
+
+    /// @dev Fills rows, weight and heaviest, and the columns with the keep votes.
+    /// @return indexOf Byte s: one plus the index of the validator in seat s.
+    function _placeVotes(
+        Desk memory desk,
+        Input memory input,
+        uint256 m
+    ) private pure returns (uint256 indexOf) {
         uint256 weight;
         uint256 heaviest;
-        uint256 indexOf; // byte s: one plus the index of the validator in seat s
         // Safe: weights are at most 2^96 and at most 32; v < m.
         unchecked {
             for (uint256 v = 0; v < m; ++v) {
-                rows.set(v, _raised(input.scores.get(v)));
-                WeightedMedian.insert(columns, v, WeightedMedian.row(input.keeps.get(v), v));
+                desk.rows.set(v, _raised(input.scores.get(v)));
+                WeightedMedian.insert(desk.columns, v, WeightedMedian.row(input.keeps.get(v), v));
                 indexOf |= (v + 1) << (8 * input.seats.get(v));
-                uint256 w = weights.get(v);
+                uint256 w = input.weights.get(v);
                 weight += w;
                 if (w > heaviest) heaviest = w;
             }
         }
         (desk.weight, desk.heaviest) = (weight, heaviest);
-        if (m > 1) _markOwn(desk.own, input.authorSeat, indexOf, n); // else nobody else is there
-        return WeightedMedian.find(columns, weights, 0, weight);
     }
 
     /// @dev Adds BASE to every lane, modulo 2^16: the top bits by xor, so that nothing carries over.
@@ -213,28 +221,35 @@ library Tally {
         Input memory input,
         uint256 i,
         uint256 shift
-    ) private pure returns (uint256 consensus) {
-        uint256[] memory columns = desk.columns;
-        uint256[] memory weights = input.weights;
-        uint256 count = weights.length; // of real scores
+    ) private pure returns (uint256) {
+        uint256 count = input.weights.length; // of real scores
         uint256 weight = desk.weight; // of the judges
         uint256 real = weight; // of those with real scores
         // Safe: weights are at most 2^96 and at most 32, so no sum of them, nor twice one, leaves 256
         // bits; and no vote weighs more than all of them, real, which is part of weight.
         unchecked {
-            uint256 last = WeightedMedian.voteAt(columns, count - 1, shift);
+            uint256 last = WeightedMedian.voteAt(desk.columns, count - 1, shift);
             if (WeightedMedian.valueOf(last) > SPAN) {
                 bool malformed;
                 (count, weight, real, malformed) = _setAside(desk, input, i, shift);
                 // Nor have the others a consensus without any one real score: there are no agreements.
                 if (2 * real <= weight) return malformed ? MALFORMED_LANE : NO_CONSENSUS_LANE;
             }
-            uint256 to = 240 - 16 * i;
             if (2 * real <= weight + desk.heaviest) {
-                _markAlone(desk, weights, shift, count, 2 * real - weight, to);
-                if (count == 1) return WeightedMedian.find(columns, weights, shift, real);
+                _markAlone(desk, input.weights, i, shift, count, 2 * real - weight);
+                if (count == 1)
+                    return WeightedMedian.find(desk.columns, input.weights, shift, real);
             }
-            return WeightedMedian.findWithout(columns, weights, shift, real, count, desk.moved, to);
+            return
+                WeightedMedian.findWithout(
+                    desk.columns,
+                    input.weights,
+                    shift,
+                    real,
+                    count,
+                    desk.moved,
+                    240 - 16 * i
+                );
         }
     }
 
@@ -281,17 +296,18 @@ library Tally {
     function _markAlone(
         Desk memory desk,
         uint256[] memory weights,
+        uint256 i,
         uint256 shift,
         uint256 count,
-        uint256 most,
-        uint256 to
+        uint256 most
     ) private pure {
+        uint256[] memory alone = desk.alone;
         unchecked {
             // Safe: k < count, as many as there are votes.
             for (uint256 k = 0; k < count; ++k) {
                 uint256 v = WeightedMedian.voterOf(WeightedMedian.voteAt(desk.columns, k, shift));
                 if (weights.get(v) >= most)
-                    desk.alone.set(v, desk.alone.get(v) | (Lanes.FULL << to));
+                    alone.set(v, alone.get(v) | (Lanes.FULL << (240 - 16 * i)));
             }
         }
     }

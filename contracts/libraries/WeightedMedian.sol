@@ -102,38 +102,55 @@ library WeightedMedian {
         uint256[] memory others,
         uint256 to
     ) internal pure returns (uint256 median) {
+        uint256 place; // where the median lies in memory
+        uint256 first;
+        uint256 middle; // the first vote that is like one above
+        uint256 up;
+        uint256 down;
         assembly ("memory-safe") {
-            function weightOf(all, vote) -> w {
-                w := mload(add(all, and(vote, 0x7e0)))
-            }
-            function setOther(all, vote, value) {
-                let slot := add(all, and(vote, 0x7e0))
-                mstore(slot, or(mload(slot), value))
-            }
-            let k := add(rows, 0x20)
-            let end := add(k, shl(5, count))
-
-            let place := k
+            first := add(rows, 0x20)
+            place := first
             let vote := shr(shift, mload(place))
-            let up := shl(1, weightOf(weights, vote))
+            let w := mload(add(weights, and(vote, 0x7e0)))
+            up := shl(1, w)
             // Ends in bounds: at the last vote that counts up = 2 * total.
             for {} lt(up, total) {} {
                 place := add(place, 0x20)
                 vote := shr(shift, mload(place))
-                up := add(up, shl(1, weightOf(weights, vote)))
+                w := mload(add(weights, and(vote, 0x7e0)))
+                up := add(up, shl(1, w))
             }
             up := sub(up, total)
-            let down := sub(shl(1, weightOf(weights, vote)), up)
+            down := sub(shl(1, w), up)
             median := and(shr(11, vote), 0xfffff)
-            let middle := add(place, shl(5, lt(weightOf(weights, vote), down)))
+            middle := add(place, shl(5, lt(w, down)))
+        }
+        _findAbove(weights, shift, place, up, first, middle, others, to);
+        unchecked {
+            _findBelow(weights, shift, place, down, middle, first + 32 * count, others, to);
+        }
+    }
 
+    /// @dev Without each of the votes from `k` to before `end`, of which none is above the median, at `place`.
+    function _findAbove(
+        uint256[] memory weights,
+        uint256 shift,
+        uint256 place,
+        uint256 up,
+        uint256 k,
+        uint256 end,
+        uint256[] memory others,
+        uint256 to
+    ) private pure {
+        assembly ("memory-safe") {
             // What lies past the end is read, but not used: at the last vote that counts up = total, and total >= w.
-            let far := add(up, shl(1, weightOf(weights, shr(shift, mload(add(place, 0x20))))))
-            for {} lt(k, middle) {
+            let next := and(shr(shift, mload(add(place, 0x20))), 0x7e0)
+            let far := add(up, shl(1, mload(add(weights, next))))
+            for {} lt(k, end) {
                 k := add(k, 0x20)
             } {
-                vote := shr(shift, mload(k))
-                let w := weightOf(weights, vote)
+                let voter := and(shr(shift, mload(k)), 0x7e0)
+                let w := mload(add(weights, voter))
                 if gt(w, up) {
                     let slot := add(place, 0x20)
                     // Ends in bounds: see above.
@@ -141,20 +158,38 @@ library WeightedMedian {
                         let slack := far
                     } gt(w, slack) {} {
                         slot := add(slot, 0x20)
-                        slack := add(slack, shl(1, weightOf(weights, shr(shift, mload(slot)))))
+                        next := and(shr(shift, mload(slot)), 0x7e0)
+                        slack := add(slack, shl(1, mload(add(weights, next))))
                     }
-                    let other := and(shr(11, shr(shift, mload(slot))), 0xfffff)
-                    setOther(others, vote, shl(to, xor(other, median)))
+                    let change := and(shr(11, shr(shift, xor(mload(slot), mload(place)))), 0xfffff)
+                    voter := add(others, voter)
+                    mstore(voter, or(mload(voter), shl(to, change)))
                 }
             }
+        }
+    }
+
+    /// @dev Without each of the votes from `k` to before `end`, of which none is below the median, at `place`.
+    function _findBelow(
+        uint256[] memory weights,
+        uint256 shift,
+        uint256 place,
+        uint256 down,
+        uint256 k,
+        uint256 end,
+        uint256[] memory others,
+        uint256 to
+    ) private pure {
+        assembly ("memory-safe") {
             // The array's length is read, but not used: at the first vote down = total, and total > w as there is
             // another vote.
-            far := add(down, shl(1, weightOf(weights, shr(shift, mload(sub(place, 0x20))))))
+            let next := and(shr(shift, mload(sub(place, 0x20))), 0x7e0)
+            let far := add(down, shl(1, mload(add(weights, next))))
             for {} lt(k, end) {
                 k := add(k, 0x20)
             } {
-                vote := shr(shift, mload(k))
-                let w := weightOf(weights, vote)
+                let voter := and(shr(shift, mload(k)), 0x7e0)
+                let w := mload(add(weights, voter))
                 if iszero(lt(w, down)) {
                     let slot := sub(place, 0x20)
                     // Ends in bounds: see above.
@@ -162,10 +197,12 @@ library WeightedMedian {
                         let slack := far
                     } iszero(lt(w, slack)) {} {
                         slot := sub(slot, 0x20)
-                        slack := add(slack, shl(1, weightOf(weights, shr(shift, mload(slot)))))
+                        next := and(shr(shift, mload(slot)), 0x7e0)
+                        slack := add(slack, shl(1, mload(add(weights, next))))
                     }
-                    let other := and(shr(11, shr(shift, mload(slot))), 0xfffff)
-                    setOther(others, vote, shl(to, xor(other, median)))
+                    let change := and(shr(11, shr(shift, xor(mload(slot), mload(place)))), 0xfffff)
+                    voter := add(others, voter)
+                    mstore(voter, or(mload(voter), shl(to, change)))
                 }
             }
         }
