@@ -272,7 +272,7 @@ class Node:
 
     def _call(self, action: Action) -> Call | None:
         """Return the transaction an action is, or None for work of our own."""
-        authors = self.work.history.authors
+        history = self.work.history
         match action:
             case protocol.Submit(t):
                 return calls.submit_update(t.base_version, t.root, t.encoding, t.samples)
@@ -282,12 +282,13 @@ class Node:
                 return calls.together(commit, reveal) if last else commit
             case protocol.Reveal(window, tag, scored, last):
                 reveal = self._reveal(window, tag, scored)
-                tally = calls.tally(window, authors(window))
+                revealers = history.revealers(window, self.address)
+                tally = calls.tally(window, history.authors(window), revealers)
                 return calls.together(reveal, tally) if last else reveal
             case protocol.Attest(window, tag, model):
                 return calls.attest_model(window, tag, model.root.digest, model.metric)
             case protocol.Tally(window):
-                return calls.tally(window, authors(window))
+                return calls.tally(window, history.authors(window), history.revealers(window))
             case protocol.Settle(window):
                 return calls.settle(window)
             case protocol.Discard(window):

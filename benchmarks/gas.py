@@ -157,9 +157,9 @@ class Life:
             salt = self.random.randbytes(32)
             place = (self.chain.anvil.chain_id, self.chain.address, number, tag, who)
             promise = commitment(*place, scores, SIZE, salt)
-            commits.append((who, "commitScores", number, tag, promise))
+            commits.append((who, "commitScores", number, promise, tag))
             reveals.append((who, "revealScores", number, tag, SIZE, pack_scores(scores), salt))
-        tally = (present[0], "tally", number, authors)
+        tally = (present[0], "tally", number, authors, present)
         if len(present) == len(self.chain.validators):
             *commits, last_commit = commits
             *reveals, last_reveal, first_reveal = reveals

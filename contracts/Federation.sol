@@ -399,12 +399,12 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
 
     // ------------------------------------------------------------------------------------------ commit, reveal
 
-    function commitScores(uint32 window_, uint64 tag, bytes32 commitment) external {
+    function commitScores(uint32 window_, bytes32 commitment, uint64 tag) external {
         uint256 round = _loadPhase(window_, Phase.Commit);
-        uint256 seat = _requireActive(round, tag);
+        (uint256 seat, ) = _requireActive(round, tag);
         if (Ledger.isIn(round.get(Round.COMMITTED), seat)) revert AlreadyActed(msg.sender);
 
-        _s.commitments[seat] = commitment;
+        _s.ballots[msg.sender] = Scores.withSeat(commitment, seat + 1);
         round |= Words.put(Round.COMMITTED, 1 << seat);
         if (round.get(Round.COMMITTED) == round.get(Round.OWING)) {
             round = round.set(Round.STAGE, Round.REVEAL).set(
@@ -424,7 +424,7 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         bytes32 salt
     ) external {
         uint256 round = _loadPhase(window_, Phase.Reveal);
-        uint256 seat = _requireActive(round, tag);
+        (uint256 seat, bytes32 ballot) = _requireActive(round, tag);
         if (!Ledger.isIn(round.get(Round.OWING), seat)) revert AlreadyActed(msg.sender);
         bytes32 row = _requireScores(scores, keep, round.get(Round.UPDATES));
         if (COMMIT_PERIOD != 0) {
@@ -441,8 +441,9 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
                     salt
                 )
             );
-            if (commitment != _s.commitments[seat])
-                revert CommitmentMismatch(commitment, _s.commitments[seat]);
+            commitment = Scores.withoutSeat(commitment);
+            ballot = Scores.withoutSeat(ballot);
+            if (commitment != ballot) revert CommitmentMismatch(commitment, ballot);
         }
 
         if (round.get(Round.STAGE) == Round.COMMIT) {
@@ -452,7 +453,7 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         round &= ~Words.put(Round.OWING, 1 << seat);
         round |= Words.put(Round.COMMITTED, 1 << seat);
         if (_isRevealed(round)) round = round.set(Round.DEADLINE, block.timestamp);
-        _s.commitments[seat] = Scores.pack(row, keep);
+        _s.ballots[msg.sender] = Scores.withSeat(Scores.pack(row, keep), seat + 1);
         _s.round = round;
         emit ScoresRevealed(window_, msg.sender, row, keep);
     }
@@ -475,13 +476,16 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         return (COMMIT_PERIOD == 0 ? owing : owing & round.get(Round.COMMITTED)) == 0;
     }
 
-    /// @dev The seat of the caller, who judges the window with this tag.
-    function _requireActive(uint256 round, uint64 tag) private view returns (uint256) {
+    /// @dev The seat and the ballot of the caller, who judges the window with this tag.
+    function _requireActive(
+        uint256 round,
+        uint64 tag
+    ) private view returns (uint256 seat, bytes32 ballot) {
         if (tag != round.get(Round.TAG)) revert WrongTag(tag, uint64(round.get(Round.TAG)));
-        uint256 seat = _s.accounts[msg.sender].get(Account.SEAT);
-        if (seat == 0 || !Ledger.isIn(Round.active(round), seat - 1))
+        ballot = _s.ballots[msg.sender];
+        seat = Scores.seatOf(ballot);
+        if (seat == 0 || !Ledger.isIn(Round.active(round), --seat))
             revert NotActiveValidator(msg.sender);
-        return seat - 1;
     }
 
     function _loadPhase(uint256 window_, Phase needed) private view returns (uint256) {
@@ -514,16 +518,20 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
 
     // ---------------------------------------------------------------------------------------------------- tally
 
-    function tally(uint32 window_, address[] calldata authors) external {
+    function tally(
+        uint32 window_,
+        address[] calldata authors,
+        address[] calldata validators
+    ) external {
         _loadPhase(window_, Phase.Tally);
-        Judging.tally(_s, _rules(), authors);
+        Judging.tally(_s, _rules(), authors, validators);
     }
 
     // --------------------------------------------------------------------------------------------- attestation
 
     function attestModel(uint32 window_, uint64 tag, bytes32 rootDigest, int64 metric) external {
         uint256 round = _loadPhase(window_, Phase.Attest);
-        uint256 seat = _requireActive(round, tag);
+        (uint256 seat, ) = _requireActive(round, tag);
         if (Ledger.isIn(round.get(Round.ATTESTED), seat)) revert AlreadyActed(msg.sender);
         _requireRoot(rootDigest, MODEL_CODEC);
 
@@ -533,9 +541,9 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         if (candidate == candidates) {
             _s.candidates[candidate] = rootDigest;
             round = round.set(Round.CANDIDATES, ++candidates);
-            if (candidate == 1) _s.ballots = 0; // all before were for the first
+            if (candidate == 1) _s.votes = 0; // all before were for the first
         }
-        if (candidates > 1) _s.ballots = _s.ballots.withLane(seat, 8, candidate);
+        if (candidates > 1) _s.votes = _s.votes.withLane(seat, 8, candidate);
         round |= Words.put(Round.ATTESTED, 1 << seat);
         emit ModelAttested(window_, msg.sender, rootDigest, metric);
 
@@ -798,7 +806,7 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     function commitmentOf(uint8 seat) external view returns (bytes32 commitment) {
         uint256 round = _s.round;
         if (!Ledger.isIn(round.get(Round.COMMITTED), seat)) return 0;
-        commitment = _s.commitments[seat];
+        commitment = Scores.withoutSeat(_s.ballots[_s.holderOf(seat)]);
         if (!Ledger.isIn(round.get(Round.OWING), seat)) (commitment, ) = Scores.unpack(commitment);
     }
 

@@ -337,6 +337,7 @@ interface IFederation {
     error InvalidScore(uint256 index, int16 score);
     error InvalidKeep(uint256 keep, uint256 updates);
     error InvalidAuthors(uint256 index, address given);
+    error InvalidValidators(uint256 index, address given);
     error TooFewReveals(uint256 revealedWeight, uint256 activeWeight);
     error UpdateForgotten(uint256 updateId);
     error NoSuchVersion(uint256 version);
@@ -402,8 +403,9 @@ interface IFederation {
     function seal() external;
 
     /// @notice Commit to scores: keccak256(abi.encode(chainid, contract, window, tag, validator, scores, keep, salt))
-    /// with scores as bytes (n big-endian int16).
-    function commitScores(uint32 window, uint64 tag, bytes32 commitment) external;
+    /// with scores as bytes (n big-endian int16). All but six of its bits are kept, in whose place the seat is; see
+    /// `commitmentOf`.
+    function commitScores(uint32 window, bytes32 commitment, uint64 tag) external;
 
     /// @notice Reveal scores: n big-endian int16, each in [-10000, 9990] or a code (-32768 unavailable or copy,
     /// -32767 malformed); `keep`: how many of the best to use. Direct (no commitment) where commitPeriod is 0.
@@ -417,9 +419,14 @@ interface IFederation {
 
     /// @notice Turn the revealed scores into verdicts and shares. Anyone, once all active validators revealed or
     /// the reveal deadline passed, with revealed weight >= 2/3 of the active weight. Never reverts for revealed
-    /// input. `authors`: the window's authors in order, from its `UpdateSubmitted` events; checked.
+    /// input. `authors`: the window's authors in order, from its `UpdateSubmitted` events; `validators`: those who
+    /// revealed, in the order of their seats; both are checked.
     /// With nothing accepted the window goes on to settlement as Barren.
-    function tally(uint32 window, address[] calldata authors) external;
+    function tally(
+        uint32 window,
+        address[] calldata authors,
+        address[] calldata validators
+    ) external;
 
     /// @notice Attest that the window's updates make this next model (every root has the genesis model's codec).
     /// `metric`: the validator's measurement of it, in millionths of the manifest's unit; recorded, not used.
@@ -464,7 +471,8 @@ interface IFederation {
     function weightOf(uint8 seat) external view returns (uint256);
     function window(uint32 id) external view returns (Window memory);
     function update(uint256 updateId) external view returns (Update memory);
-    /// @notice The commitment, or after the reveal the scores, of a seat in the window being judged.
+    /// @notice The commitment, or after the reveal the scores, of a seat in the window being judged. Of a commitment the
+    /// bits 95, 111, 127, 143, 159 and 175 are zero.
     function commitmentOf(uint8 seat) external view returns (bytes32);
     function modelDigest(uint32 version) external view returns (bytes32);
     function invitationEpoch() external view returns (uint64);

@@ -73,7 +73,7 @@ def seal() -> Call:
 
 def commit_scores(window: int, tag: int, commitment_: bytes) -> Call:
     """Commit to scores; see `commitment`."""
-    return Call("commitScores", (window, tag, commitment_))
+    return Call("commitScores", (window, commitment_, tag))
 
 
 def reveal_scores(
@@ -83,9 +83,12 @@ def reveal_scores(
     return Call("revealScores", (window, tag, keep, pack_scores(scores), salt_))
 
 
-def tally(window: int, authors: Sequence[str]) -> Call:
-    """Turn revealed scores into verdicts. authors: of the window's updates, in order."""
-    return Call("tally", (window, tuple(authors)))
+def tally(window: int, authors: Sequence[str], validators: Sequence[str]) -> Call:
+    """Turn revealed scores into verdicts.
+
+    authors: of the window's updates, in order; validators: who revealed, in the order of seats.
+    """
+    return Call("tally", (window, tuple(authors), tuple(validators)))
 
 
 def attest_model(window: int, tag: int, digest: bytes, metric_micro: int) -> Call:

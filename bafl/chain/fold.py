@@ -105,6 +105,11 @@ class History:
         """Revealed scores, by validator, in order."""
         return MappingProxyType(self._reveals.get(window, {}))
 
+    def revealers(self, window: int, *more: str) -> tuple[str, ...]:
+        """Who revealed scores, in the order of seats: what `tally` takes. more: who will have."""
+        turn, revealed = self._turns.get(window), {*self._reveals.get(window, {}), *more}
+        return tuple(who for who in turn.validators if who in revealed) if turn else ()
+
     def tallied(self, window: int) -> Tallied | None:
         """What the tally said."""
         return self._tallied.get(window)

@@ -84,7 +84,8 @@ library Judging {
     function tally(
         Ledger.State storage s,
         Rules memory rules,
-        address[] calldata authors
+        address[] calldata authors,
+        address[] calldata validators
     ) external {
         uint256 round = s.round;
         Tally.Input memory input;
@@ -100,7 +101,7 @@ library Judging {
 
         input.rejectBelow = -int256(rules.terms.get(Terms.FLOOR));
         input.trustSamples = rules.terms.get(Terms.TRUST_SAMPLES) != 0;
-        _readReveals(s, input, revealed);
+        _readReveals(s, input, revealed, validators);
         uint256[] memory ids = _readAuthors(s, input, round, authors);
         Tally.Output memory output = Tally.compute(input);
 
@@ -134,25 +135,30 @@ library Judging {
     function _readReveals(
         Ledger.State storage s,
         Tally.Input memory input,
-        uint256 revealed
+        uint256 revealed,
+        address[] calldata validators
     ) private view {
-        uint256 m = LibBit.popCount(revealed);
-        uint256[] memory scores = input.scores = DynamicArrayLib.malloc(m);
-        uint256[] memory weights = input.weights = DynamicArrayLib.malloc(m);
-        uint256[] memory keeps = input.keeps = DynamicArrayLib.malloc(m);
-        uint256[] memory seats = input.seats = DynamicArrayLib.malloc(m);
+        uint256 m = validators.length;
+        if (m != LibBit.popCount(revealed)) revert IFederation.InvalidValidators(m, address(0));
+        input.scores = DynamicArrayLib.malloc(m);
+        input.weights = DynamicArrayLib.malloc(m);
+        input.keeps = DynamicArrayLib.malloc(m);
+        input.seats = DynamicArrayLib.malloc(m);
         unchecked {
-            // Safe: v counts the m seats that revealed.
-            uint256 v;
-            uint256 word;
-            for (uint256 seat = 0; revealed >> seat != 0; ++seat) {
-                if (seat % 8 == 0) word = s.weights[seat / 8];
-                if (!Ledger.isIn(revealed, seat)) continue;
-                (bytes32 row, uint256 keep) = Scores.unpack(s.commitments[seat]);
-                scores.set(v, uint256(row));
-                keeps.set(v, keep);
-                weights.set(v, word.lane(seat % 8, 32));
-                seats.set(v++, seat);
+            // Safe: v < m, the length of all arrays; a ballot's seat is one more than the seat, below 64. As many
+            // ascending seats as have revealed, each of which has, are all that have.
+            uint256 next;
+            for (uint256 v = 0; v < m; ++v) {
+                bytes32 ballot = s.ballots[validators[v]];
+                uint256 seat = Scores.seatOf(ballot);
+                if (seat <= next || !Ledger.isIn(revealed, seat - 1))
+                    revert IFederation.InvalidValidators(v, validators[v]);
+                next = seat--;
+                (bytes32 row, uint256 keep) = Scores.unpack(ballot);
+                input.scores.set(v, uint256(row));
+                input.keeps.set(v, keep);
+                input.weights.set(v, s.weightOf(seat));
+                input.seats.set(v, seat);
             }
         }
     }

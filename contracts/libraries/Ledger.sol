@@ -33,15 +33,15 @@ library Ledger {
         uint256 slashed; // money
         uint256[4] weights; // eight lanes a word, of the active set
         uint256[4] agreements; // eight lanes a word, of the seats that revealed
-        uint256 ballots; // a byte a seat: which candidate it attested; of a meaning from the second candidate on
+        uint256 votes; // a byte a seat: which candidate it attested; of a meaning from the second candidate on
         uint256[MAX_SEATS / 2] seats; // two lanes a word: Seat
-        bytes32[MAX_SEATS] commitments; // by seat; after the reveal packed scores
         bytes32[MAX_SEATS] candidates; // distinct digests attested
         uint256[RING] headers; // by ring slot: Header
         bytes32[RING * MAX_UPDATES] digests; // by update id modulo the ring
         uint256[(RING * MAX_UPDATES) / 4] results; // four lanes a word, as digests: Result
         uint256[ID_WORDS] merits; // four lanes a word, by id: Merit
         uint256[ID_WORDS] services; // likewise: Service
+        mapping(address validator => bytes32) ballots; // commitment or packed scores, and the seat: Scores
         mapping(address account => uint256) duties; // Duty
         mapping(address account => uint256) accounts; // Account
         mapping(uint256 id => address) participants;
@@ -119,9 +119,9 @@ library Ledger {
     ) internal view returns (uint256 voters) {
         uint256 attested = round.get(Round.ATTESTED);
         if (round.get(Round.CANDIDATES) < 2) return attested;
-        uint256 ballots = s.ballots;
+        uint256 votes = s.votes;
         for (uint256 seat = 0; attested >> seat != 0; ++seat) {
-            if (isIn(attested, seat) && Words.lane(ballots, seat, 8) == candidate)
+            if (isIn(attested, seat) && Words.lane(votes, seat, 8) == candidate)
                 voters |= 1 << seat;
         }
     }

@@ -8,11 +8,12 @@ import {LibBit} from "solady/src/utils/LibBit.sol";
 /// codes -32768 (unavailable or copy) and -32767 (malformed).
 /// @dev A real score needs 15 bits, so its top two bits are equal. In a code they are 10; packed, they become 11, at
 /// values (-16384, -16383) that no real score has. That frees the top bit of each lane: the first five, from lane
-/// 0 on, hold the keep vote, most significant bit first.
+/// 0 on, hold the keep vote, most significant bit first, and the next six one more than the validator's seat.
 library Scores {
     uint256 private constant ONES =
         0x0001000100010001000100010001000100010001000100010001000100010001;
     uint256 private constant TOPS = ONES << 15;
+    uint256 private constant SEAT = (TOPS >> 80) & ~(TOPS >> 176); // of lanes 5 to 10
     /// @dev The even lanes with 16 bits of room above each.
     uint256 private constant EVEN =
         0x0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff0000ffff;
@@ -48,6 +49,33 @@ library Scores {
             uint256 code = (CARRIES | EVEN_ONES) - lanes; // keeps the carry up to -32767
             return (~((notBelow & notAbove) | code) & CARRIES) >> 16;
         }
+    }
+
+    /// @notice A word with a number below 64 in the top bits of lanes 5 to 10, the seat's.
+    function withSeat(bytes32 word, uint256 seat) internal pure returns (bytes32) {
+        uint256 tops =
+            (seat & 1) |
+                ((seat & 2) << 15) |
+                ((seat & 4) << 30) |
+                ((seat & 8) << 45) |
+                ((seat & 16) << 60) |
+                ((seat & 32) << 75);
+        return withoutSeat(word) | bytes32(tops << 95);
+    }
+
+    function withoutSeat(bytes32 word) internal pure returns (bytes32) {
+        return word & bytes32(~SEAT);
+    }
+
+    function seatOf(bytes32 word) internal pure returns (uint256) {
+        uint256 tops = uint256(word) >> 95;
+        return
+            (tops & 1) |
+            ((tops >> 15) & 2) |
+            ((tops >> 30) & 4) |
+            ((tops >> 45) & 8) |
+            ((tops >> 60) & 16) |
+            ((tops >> 75) & 32);
     }
 
     /// @notice Valid scores and a keep vote below 32 in one word.

@@ -5,6 +5,7 @@ import {LibBit} from "solady/src/utils/LibBit.sol";
 
 import {IFederation} from "../IFederation.sol";
 import {Ledger} from "./Ledger.sol";
+import {Scores} from "./Scores.sol";
 import {Account, Duty, Membership, Seat, Service, Words} from "./Words.sol";
 
 /// @title The validators' seats: who sits where, and who may judge
@@ -28,6 +29,7 @@ library Seats {
         );
         s.accounts[validator] = account.set(Account.SEAT, seat + 1);
         s.duties[validator] = s.duties[validator].set(Duty.SEAT, seat + 1);
+        s.ballots[validator] = Scores.withSeat(0, seat + 1);
         emit IFederation.SeatTaken(validator, uint8(seat));
     }
 
@@ -40,6 +42,7 @@ library Seats {
         address validator = s.holderOf(seat);
         s.accounts[validator] = s.accounts[validator].set(Account.SEAT, 0);
         s.duties[validator] = s.duties[validator].set(Duty.SEAT, 0);
+        s.ballots[validator] = 0;
         emit IFederation.SeatLeft(validator, uint8(seat));
     }
 

@@ -48,7 +48,7 @@ contract SilenceAttacksTest is Attacks {
         jump(1);
         refuses(
             STRANGER,
-            abi.encodeCall(IFederation.tally, (1, authorsOf(1))),
+            abi.encodeCall(IFederation.tally, (1, authorsOf(1), revealers())),
             abi.encodeWithSelector(IFederation.TooLate.selector, last)
         );
         callAs(STRANGER, abi.encodeCall(IFederation.discard, (1)));
@@ -125,19 +125,19 @@ contract SilenceAttacksTest is Attacks {
         bytes4 selector = IFederation.InvalidAuthors.selector;
         refuses(
             trainers[3],
-            abi.encodeCall(IFederation.tally, (1, authors)),
+            abi.encodeCall(IFederation.tally, (1, authors, revealers())),
             abi.encodeWithSelector(selector, 2, authors[2])
         );
         authors[2] = authors[0];
         refuses(
             trainers[3],
-            abi.encodeCall(IFederation.tally, (1, authors)),
+            abi.encodeCall(IFederation.tally, (1, authors, revealers())),
             abi.encodeWithSelector(selector, 2, authors[0])
         );
         address[] memory few = new address[](3);
         refuses(
             trainers[3],
-            abi.encodeCall(IFederation.tally, (1, few)),
+            abi.encodeCall(IFederation.tally, (1, few, revealers())),
             abi.encodeWithSelector(selector, 3, address(0))
         );
     }

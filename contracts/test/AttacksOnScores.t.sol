@@ -17,7 +17,7 @@ contract ScoringAttacksTest is Attacks {
         commitAs(validators[0]);
         IFederation.Window memory w = judged();
         bytes32 copy = federation.commitmentOf(0);
-        callAs(validators[1], abi.encodeCall(IFederation.commitScores, (w.id, w.tag, copy)));
+        callAs(validators[1], abi.encodeCall(IFederation.commitScores, (w.id, copy, w.tag)));
         for (uint256 i = 2; i < 5; ++i) commitAs(validators[i]);
         revealAs(validators[0]);
 
@@ -45,7 +45,7 @@ contract ScoringAttacksTest is Attacks {
         uint64 other = w.tag ^ 1;
         bytes memory refusal = abi.encodeWithSelector(IFederation.WrongTag.selector, other, w.tag);
         address v = validators[0];
-        refuses(v, abi.encodeCall(IFederation.commitScores, (w.id, other, bytes32(0))), refusal);
+        refuses(v, abi.encodeCall(IFederation.commitScores, (w.id, bytes32(0), other)), refusal);
         commitAll();
         bytes memory scores = scoresOf(v, 4);
         bytes32 salt = saltOf(v, w.id);
@@ -180,7 +180,7 @@ contract ScoringAttacksTest is Attacks {
         IFederation.Window memory w = judged();
         refuses(
             late,
-            abi.encodeCall(IFederation.commitScores, (w.id, w.tag, bytes32("c"))),
+            abi.encodeCall(IFederation.commitScores, (w.id, bytes32("c"), w.tag)),
             abi.encodeWithSelector(IFederation.NotActiveValidator.selector, late)
         );
         judge();

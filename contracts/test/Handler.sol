@@ -157,7 +157,7 @@ contract Handler is Ghost {
             if (habit == 0 || (w.committed >> seat) & 1 != 0) return false;
             bytes32 commitment = _commitment(w, who);
             if (habit == 1) commitment = _commitmentOfAnother(w, commitment);
-            _call(who, 0, abi.encodeCall(IFederation.commitScores, (w.id, w.tag, commitment)));
+            _call(who, 0, abi.encodeCall(IFederation.commitScores, (w.id, commitment, w.tag)));
         } else if (w.phase == IFederation.Phase.Reveal) {
             if (habit == 2 || (mood == 1 && habit % 4 != 0)) return false;
             if ((w.revealed >> seat) & 1 != 0) return false;
@@ -237,7 +237,10 @@ contract Handler is Ghost {
             return _must(anybody, discard, "a window that nobody tallied ends");
         }
         assertTrue(!_call(anybody, 0, discard), "a window that can be tallied is not discarded");
-        bytes memory tally = abi.encodeCall(IFederation.tally, (w.id, _authors(w.id)));
+        bytes memory tally = abi.encodeCall(
+            IFederation.tally,
+            (w.id, _authors(w.id), seated(federation, w.revealed))
+        );
         _must(anybody, tally, "the tally never reverts for revealed input");
     }
 
@@ -383,12 +386,13 @@ contract Handler is Ghost {
         uint64 tag = uint64(_state);
         bytes memory scores = abi.encodePacked(_state);
         bytes32 word = bytes32(_state);
-        _call(who, 0, abi.encodeCall(IFederation.commitScores, (window, tag, word)));
+        _call(who, 0, abi.encodeCall(IFederation.commitScores, (window, word, tag)));
         _call(who, 0, abi.encodeCall(IFederation.revealScores, (window, tag, 1, scores, word)));
         _call(who, 0, abi.encodeCall(IFederation.attestModel, (window, tag, word, 0)));
         address[] memory authors = _authors(window);
+        address[] memory validators = seated(federation, federation.head().seats);
         if (authors.length > 1) authors[0] = authors[1];
-        _call(who, 0, abi.encodeCall(IFederation.tally, (window, authors)));
+        _call(who, 0, abi.encodeCall(IFederation.tally, (window, authors, validators)));
     }
 
     function _multicall(address who) private {

@@ -70,7 +70,7 @@ contract LensTest is Setup {
         _agree(
             d.canCommit,
             who,
-            abi.encodeCall(IFederation.commitScores, (w.id, w.tag, bytes32(0))),
+            abi.encodeCall(IFederation.commitScores, (w.id, bytes32(0), w.tag)),
             "canCommit"
         );
         _agree(
@@ -81,7 +81,7 @@ contract LensTest is Setup {
         );
         bytes32 commitment = commitmentTo(who, w.id, w.tag, scores, keep, salt);
         bytes[] memory both = new bytes[](2);
-        both[0] = abi.encodeCall(IFederation.commitScores, (w.id, w.tag, commitment));
+        both[0] = abi.encodeCall(IFederation.commitScores, (w.id, commitment, w.tag));
         both[1] = abi.encodeCall(IFederation.revealScores, (w.id, w.tag, keep, scores, salt));
         _agree(
             d.commitsLast,
@@ -90,7 +90,17 @@ contract LensTest is Setup {
             "commitsLast"
         );
         both[0] = abi.encodeCall(IFederation.revealScores, (w.id, w.tag, keep, scores, salt));
-        both[1] = abi.encodeCall(IFederation.tally, (w.id, authorsOf(w.id)));
+        uint32 revealed =
+            w.revealed |
+                (
+                    federation.participant(who).seat < 32
+                        ? uint32(1 << federation.participant(who).seat)
+                        : 0
+                );
+        both[1] = abi.encodeCall(
+            IFederation.tally,
+            (w.id, authorsOf(w.id), seated(federation, revealed))
+        );
         _agree(
             d.revealsLast,
             who,
@@ -100,7 +110,7 @@ contract LensTest is Setup {
         _agree(
             d.canTally,
             who,
-            abi.encodeCall(IFederation.tally, (w.id, authorsOf(w.id))),
+            abi.encodeCall(IFederation.tally, (w.id, authorsOf(w.id), revealers())),
             "canTally"
         );
         _agree(

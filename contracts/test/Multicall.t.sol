@@ -28,7 +28,7 @@ contract MulticallTest is Setup {
         );
         vm.prank(validators[3]);
         (bool done, bytes memory answer) = address(federation).call(
-            _call(reveal, abi.encodeCall(IFederation.tally, (w.id, authorsOf(w.id))))
+            _call(reveal, abi.encodeCall(IFederation.tally, (w.id, authorsOf(w.id), validators)))
         );
         vm.assertTrue(done);
         vm.assertEq(abi.decode(answer, (bytes[])).length, 2);

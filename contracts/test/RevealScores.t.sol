@@ -21,7 +21,7 @@ contract RevealScoresTest is Setup {
     function _commit(address who, bytes memory scores, uint8 keep) private {
         vm.prank(who);
         bytes32 commitment = commitmentTo(who, 1, _tag, scores, keep, SALT);
-        federation.commitScores(1, _tag, commitment);
+        federation.commitScores(1, commitment, _tag);
     }
 
     function _wrongPhase(IFederation.Phase current) private pure returns (bytes memory) {
@@ -54,7 +54,7 @@ contract RevealScoresTest is Setup {
         address who = validators[3];
         bytes32 commitment = commitmentTo(who, 1, _tag, scores, keep, salt);
         vm.prank(who);
-        federation.commitScores(1, _tag, commitment);
+        federation.commitScores(1, commitment, _tag);
         passDeadline();
         vm.expectEmit(address(federation));
         emit IFederation.ScoresRevealed(1, who, bytes32(scores), keep);
@@ -201,7 +201,7 @@ contract RevealScoresTest is Setup {
         _commit(validators[0], scores, 3);
         bytes32 copied = federation.commitmentOf(0);
         vm.prank(validators[1]);
-        federation.commitScores(1, _tag, copied);
+        federation.commitScores(1, copied, _tag);
         _refusesMismatch(scores, 3, SALT);
     }
 

@@ -512,9 +512,10 @@ contract SettleTest is Setup {
         for (uint256 k = 1; k <= 2; ++k) {
             scoreAll();
             address[] memory authors = authorsOf(k + 1);
+            address[] memory who = revealers();
             vm.expectEmit(address(federation));
             emit IFederation.Slashed(trainers[1], k + 1, IFederation.Fault.MalformedUpdate, SLASH);
-            federation.tally(uint32(k + 1), authors);
+            federation.tally(uint32(k + 1), authors, who);
             vm.assertEq(federation.participant(trainers[1]).stake, STAKE - k * SLASH);
             vm.assertEq(federation.head().slashed, k * SLASH);
         }
@@ -546,9 +547,10 @@ contract SettleTest is Setup {
             submitAs(trainers[0]);
             if (k == 8) {
                 scoreAll();
+                address[] memory who = revealers();
                 vm.expectEmit(address(federation));
                 emit IFederation.Jailed(trainers[0], TRAINER, time() + 1 days);
-                federation.tally(9, authorsOf(9));
+                federation.tally(9, authorsOf(9), who);
                 break;
             }
             scoreAll();

@@ -304,7 +304,7 @@ abstract contract Setup is Test {
             saltOf(validator, w.id)
         );
         vm.prank(validator);
-        federation.commitScores(w.id, w.tag, commitment);
+        federation.commitScores(w.id, commitment, w.tag);
     }
 
     function commitAll() internal {
@@ -339,7 +339,12 @@ abstract contract Setup is Test {
 
     function tally() internal {
         uint32 window = federation.head().judgingWindow;
-        federation.tally(window, authorsOf(window));
+        federation.tally(window, authorsOf(window), revealers());
+    }
+
+    /// @notice Who has revealed scores of the window being judged, in the order of seats.
+    function revealers() internal view returns (address[] memory who) {
+        return seated(federation, judged().revealed);
     }
 
     /// @notice A digest for the next version.

@@ -45,7 +45,11 @@ contract FederationTallyTest is Setup {
     }
 
     function _call(address[] memory authors) private view returns (bytes memory) {
-        return abi.encodeCall(IFederation.tally, (federation.head().judgingWindow, authors));
+        return
+            abi.encodeCall(
+                IFederation.tally,
+                (federation.head().judgingWindow, authors, revealers())
+            );
     }
 
     function _verdicts(uint256 a, uint256 b, uint256 c, uint256 d) private view {
@@ -280,9 +284,10 @@ contract FederationTallyTest is Setup {
         fillWindowFrom(4);
         allWillScore(list(-601, -700, UNAVAILABLE, -800));
         scoreAll();
+        address[] memory who = revealers();
         vm.expectEmit(address(federation));
         emit IFederation.WindowVoided(1, IFederation.VoidReason.Barren);
-        federation.tally(1, authorsOf(1));
+        federation.tally(1, authorsOf(1), who);
         vm.assertEq(uint8(federation.window(1).phase), uint8(IFederation.Phase.Void));
         vm.assertEq(federation.head().version, 0);
         vm.assertEq(judged().id, 2);
@@ -328,7 +333,7 @@ contract FederationTallyTest is Setup {
         revealAll();
         tally();
         refuses(address(this), _call(authors), _wrongPhase(IFederation.Phase.Attest));
-        bytes memory call = abi.encodeCall(IFederation.tally, (2, authors));
+        bytes memory call = abi.encodeCall(IFederation.tally, (2, authors, revealers()));
         refuses(
             address(this),
             call,
@@ -347,6 +352,34 @@ contract FederationTallyTest is Setup {
         vm.warp(deadline);
         tally();
         vm.assertEq(judged().deadline, deadline + 30 minutes);
+    }
+
+    // ----- Whose scores -----
+
+    function _refusesValidators(address[] memory who, uint256 index, address wrong) private {
+        bytes memory call = abi.encodeCall(IFederation.tally, (1, authorsOf(1), who));
+        bytes4 refusal = IFederation.InvalidValidators.selector;
+        refuses(address(this), call, abi.encodeWithSelector(refusal, index, wrong));
+    }
+
+    /// Each of those who revealed once, in the order of their seats, and nobody else.
+    function test_tally_refusesOtherValidators() public {
+        fillWindow();
+        commitAll();
+        for (uint256 i = 0; i < 4; ++i) revealAs(validators[i]);
+        passDeadline();
+        address[] memory who = revealers();
+        (who[1], who[2]) = (who[2], who[1]);
+        _refusesValidators(who, 2, validators[1]);
+        (who[1], who[2]) = (validators[1], validators[1]);
+        _refusesValidators(who, 2, validators[1]);
+        who[2] = trainers[0];
+        _refusesValidators(who, 2, trainers[0]);
+        (who[2], who[3]) = (validators[3], validators[4]); // committed, and did not reveal
+        _refusesValidators(who, 3, validators[4]);
+        _refusesValidators(new address[](3), 3, address(0));
+        _refusesValidators(validators, 5, address(0));
+        tally();
     }
 
     // ----- Whose updates -----

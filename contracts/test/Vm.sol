@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {IFederation} from "../IFederation.sol";
+
 /// @title Vm: the cheatcodes our Solidity tests use
 /// @notice Hardhat 3's runner is EDR with Foundry's cheatcodes, so no forge-std is needed: this is
 /// the part of the interface that our tests call, at the address every runner answers on. A
@@ -315,6 +317,20 @@ abstract contract Test {
     }
 
     // ----- Reading -----
+
+    /// @notice Who sits on these seats, ascending.
+    function seated(
+        IFederation federation,
+        uint32 seats
+    ) internal view returns (address[] memory who) {
+        uint256 count;
+        for (uint256 rest = seats; rest != 0; rest &= rest - 1) ++count;
+        who = new address[](count);
+        count = 0;
+        for (uint8 seat = 0; seat < 32; ++seat) {
+            if ((seats >> seat) & 1 != 0) who[count++] = federation.seatOf(seat);
+        }
+    }
 
     /// @notice A window's consensus of an update, as `WindowTallied` has it.
     function scoreAt(bytes32 scores, uint256 index) internal pure returns (int256) {

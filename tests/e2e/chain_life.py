@@ -121,7 +121,9 @@ class Life:
     def tally(self) -> None:
         window = self.judging().id
         file = HistoryFile(self.federation, start_block=self.deployed.block)
-        self.send(self.owner, calls.tally(window, file.sync().authors(window)))
+        history = file.sync()
+        authors, revealers = history.authors(window), history.revealers(window)
+        self.send(self.owner, calls.tally(window, authors, revealers))
         file.close()
 
     def attest(self, root: bytes, who: Sequence[Sender] | None = None) -> None:

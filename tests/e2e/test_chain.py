@@ -312,7 +312,7 @@ def test_refusals_are_typed_and_say_what_to_do(life: Life) -> None:
     with pytest.raises(errors.TooEarly, match=r"not before 20\d\d-.* UTC"):
         person.sign(calls.seal())
     with pytest.raises(errors.NotJudgedNow, match="window 1 is not the one being judged"):
-        person.sign(calls.tally(1, []))
+        person.sign(calls.tally(1, [], []))
     life.submit(life.people[1:3], 0)
     with pytest.raises(errors.WrongPhase, match="is in phase commit, and this needs attest"):
         life.attest(digest("model"))

@@ -104,7 +104,7 @@ CALLS: list[tuple[str, calls.Call]] = [
     ("seal", calls.seal()),
     ("commitScores", calls.commit_scores(1, 2**64 - 1, bytes(32))),
     ("revealScores", calls.reveal_scores(1, 2, [-32768, 9990], 1, bytes(32))),
-    ("tally", calls.tally(1, [CONTRACT, CONTRACT.lower()])),
+    ("tally", calls.tally(1, [CONTRACT, CONTRACT.lower()], [CONTRACT])),
     ("attestModel", calls.attest_model(1, 2, bytes(32), -5)),
     ("settle", calls.settle(1)),
     ("discard", calls.discard(1)),
@@ -150,7 +150,7 @@ def test_arguments_that_do_not_fit_are_wrong_usage() -> None:
     with pytest.raises(UsageError, match="commitScores does not take"):
         calls.commit_scores(1, 2, bytes(33)).data()
     with pytest.raises(UsageError, match="tally does not take"):
-        calls.tally(1, ["0x12"]).data()
+        calls.tally(1, ["0x12"], []).data()
 
 
 def test_an_invitation_shows_its_signer() -> None:
