@@ -82,7 +82,9 @@ library Ledger {
 
     /// @notice Where an update's digest lies; its result lies in a quarter of that, lane `place % 4`.
     function placeOf(uint256 window, uint256 index) internal pure returns (uint256) {
-        return (window % RING) * MAX_UPDATES + index;
+        unchecked {
+            return (window % RING) * MAX_UPDATES + index; // safe: below RING * MAX_UPDATES
+        }
     }
 
     function isIn(uint256 set, uint256 seat) internal pure returns (bool) {
