@@ -162,7 +162,7 @@ def check_parameters(settings: FederationSettings, drafted: Draft, sender: Sende
     Raises SettingsError with what the contract allows.
     """
     parameters = settings.parameters.resolve(sender.address)
-    nowhere = Support(*[_NOBODY] * 3)
+    nowhere = Support(_NOBODY, _NOBODY, _NOBODY, _NOBODY)
     initcode = federation_initcode(nowhere, sender.address, drafted.genesis, parameters)
     try:
         sender.connection.call(None, initcode, sender=sender.address)
