@@ -309,7 +309,7 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
             older;
         _s.digests[Ledger.placeOf(window_, index)] = rootDigest;
 
-        updateId = window_ * Ledger.MAX_UPDATES + index;
+        updateId = Ledger.idOf(window_, index);
         emit UpdateSubmitted(
             updateId,
             msg.sender,
@@ -320,10 +320,8 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
             uint32(samples)
         );
 
-        bytes32 hash = keccak256(
-            abi.encode(now_.get(Now.HASH), msg.sender, rootDigest, baseVersion)
-        );
-        now_ = now_.set(Now.HASH, uint64(uint256(hash))).set(Now.UPDATES, index + 1);
+        uint64 hash = Ledger.chain(now_.get(Now.HASH), msg.sender, rootDigest, baseVersion);
+        now_ = now_.set(Now.HASH, hash).set(Now.UPDATES, index + 1);
         if (index == 0) now_ = now_.set(Now.OPENED_AT, block.timestamp);
         if (rootCodec == DAG_PB) now_ |= Words.put(Now.CODECS, 1 << index);
         if (index + 1 < now_.get(Now.SIZE)) _s.now_ = now_;

@@ -87,6 +87,30 @@ library Ledger {
         }
     }
 
+    /// @notice An update's id; the window is below 2^32.
+    function idOf(uint256 window, uint256 index) internal pure returns (uint256) {
+        unchecked {
+            return window * MAX_UPDATES + index; // safe: below 2^37
+        }
+    }
+
+    /// @notice The running hash over a window's updates: keccak256(abi.encode(before, author, digest, base)).
+    function chain(
+        uint256 before,
+        address author,
+        bytes32 digest,
+        uint256 base
+    ) internal pure returns (uint64 hash) {
+        assembly ("memory-safe") {
+            let free := mload(0x40) // not kept
+            mstore(free, before)
+            mstore(add(free, 0x20), author)
+            mstore(add(free, 0x40), digest)
+            mstore(add(free, 0x60), base)
+            hash := and(keccak256(free, 0x80), 0xffffffffffffffff)
+        }
+    }
+
     function isIn(uint256 set, uint256 seat) internal pure returns (bool) {
         return (set >> seat) & 1 != 0;
     }
