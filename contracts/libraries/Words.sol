@@ -213,6 +213,7 @@ library Author {
 library Agreement {
     int256 internal constant BIAS = 2e6;
     uint256 internal constant NONE = 1;
+    uint256 internal constant NONES = (type(uint256).max / type(uint32).max) * NONE; // in every lane
     uint256 internal constant OVERRULED = 2;
 }
 
