@@ -234,15 +234,15 @@ interface IFederation {
         bytes32 scores,
         uint8 keep
     );
-    /// @notice `consensus`: as `scores` in `ScoresRevealed` (-32768: none, -32767: malformed). `verdicts`: one byte an
-    /// update, a `Verdict`. `shares`: one element an update, in ppm. `agreement`: one element a seat that revealed,
+    /// @notice `consensus`: as `scores` in `ScoresRevealed` (-32768: none, -32767: malformed). `verdicts`: likewise,
+    /// each a `Verdict`. `shares`: one element an update, in ppm. `agreement`: one element a seat that revealed,
     /// ascending seats, in ppm (-2147483648: none). `overruled`: bitmap of seats whose code stood against a consensus
     /// of real scores.
     event WindowTallied(
         uint256 indexed window,
         uint8 keep,
         bytes32 consensus,
-        bytes16 verdicts,
+        bytes32 verdicts,
         uint256[] shares,
         int256[] agreement,
         uint32 overruled

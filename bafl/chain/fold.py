@@ -268,7 +268,9 @@ class History:
             window=window,
             keep=a["keep"],
             consensus_bps=unpack_scores(a["consensus"], n),
-            verdicts=tuple(_VERDICT(v, f"window {window}") for v in a["verdicts"][:n]),
+            verdicts=tuple(
+                _VERDICT(v, f"window {window}") for v in unpack_scores(a["verdicts"], n)
+            ),
             shares_ppm=tuple(a["shares"]),
             agreement_ppm=tuple(a["agreement"]),
             overruled=a["overruled"],

@@ -5,6 +5,7 @@ import {DynamicArrayLib} from "solady/src/utils/DynamicArrayLib.sol";
 import {LibBit} from "solady/src/utils/LibBit.sol";
 
 import {IFederation} from "../IFederation.sol";
+import {Lanes} from "./Lanes.sol";
 import {Ledger} from "./Ledger.sol";
 import {Scores} from "./Scores.sol";
 import {Settling} from "./Settling.sol";
@@ -12,6 +13,7 @@ import {Tally} from "./Tally.sol";
 import {Turns} from "./Turns.sol";
 import {
     Agreement,
+    Author,
     Duty,
     Merit,
     Now,
@@ -47,6 +49,7 @@ library Judging {
         uint256 total = s.weigh(settlement.attestersDue);
         for (uint256 candidate = 0; candidate < round.get(Round.CANDIDATES); ++candidate) {
             uint256 voters = s.votersOf(round, candidate);
+            if (voters == settlement.attestersDue) break; // none is wrong
             if (2 * s.weigh(voters) > total)
                 settlement.attestersWrong = round.get(Round.ATTESTED) & ~voters;
         }
@@ -88,7 +91,7 @@ library Judging {
         address[] calldata validators
     ) external {
         uint256 round = s.round;
-        Tally.Input memory input;
+        Tally.Case memory input;
         uint256 revealed = Round.revealed(round);
         input.activeWeight = s.weigh(Round.active(round));
         uint256 weight = input.activeWeight;
@@ -102,30 +105,25 @@ library Judging {
         input.rejectBelow = -int256(rules.terms.get(Terms.FLOOR));
         input.trustSamples = rules.terms.get(Terms.TRUST_SAMPLES) != 0;
         _readReveals(s, input, revealed, validators);
-        uint256[] memory ids = _readAuthors(s, input, round, authors);
-        Tally.Output memory output = Tally.compute(input);
+        input.authors = _readAuthors(s, round, authors);
+        Tally.Outcome memory outcome = Tally.compute(input);
 
         uint256 window = round.get(Round.WINDOW);
-        (uint256 consensus, uint256 verdicts, bool isBarren) = _storeResults(
-            s,
-            window,
-            output,
-            ids
-        );
-        _storeAgreements(s, output, revealed);
+        _storeResults(s, window, outcome, input.authors);
+        _storeAgreements(s, outcome, revealed);
         emit IFederation.WindowTallied(
             window,
-            uint8(output.keep),
-            bytes32(consensus),
-            bytes16(uint128(verdicts)),
-            output.shares,
-            output.agreement,
-            uint32(output.overruled)
+            uint8(outcome.keep),
+            bytes32(outcome.consensus),
+            bytes32(outcome.verdicts),
+            outcome.shares,
+            outcome.agreement,
+            uint32(outcome.overruled)
         );
         round = round.set(Round.STAGE, Round.ATTEST);
         round = round.set(Round.DEADLINE, block.timestamp + rules.terms.get(Terms.ATTEST_PERIOD));
         s.round = round;
-        if (!isBarren) return;
+        if (Lanes.atLeast(outcome.verdicts, Tally.ACCEPTED) != 0) return;
         Settling.Settlement memory settlement;
         settlement.isTallied = true;
         emit IFederation.WindowVoided(window, IFederation.VoidReason.Barren);
@@ -134,7 +132,7 @@ library Judging {
 
     function _readReveals(
         Ledger.State storage s,
-        Tally.Input memory input,
+        Tally.Case memory input,
         uint256 revealed,
         address[] calldata validators
     ) private view {
@@ -163,40 +161,50 @@ library Judging {
         }
     }
 
+    /// @return given What the tally needs of each.
     function _readAuthors(
         Ledger.State storage s,
-        Tally.Input memory input,
         uint256 round,
         address[] calldata authors
-    ) private view returns (uint256[] memory ids) {
-        uint256 n = authors.length;
-        ids = DynamicArrayLib.malloc(n);
-        input.authorSeat = DynamicArrayLib.malloc(n);
-        input.authorWeight = DynamicArrayLib.malloc(n);
-        input.reputations = DynamicArrayLib.malloc(n);
-        input.samples = DynamicArrayLib.malloc(n);
-        input.staleness = DynamicArrayLib.malloc(n);
+    ) private view returns (uint256[] memory given) {
+        given = DynamicArrayLib.malloc(authors.length);
+        uint256 active = Round.active(round);
         uint256 version = s.now_.get(Now.VERSION);
         unchecked {
-            // Safe: i < n, the length of all arrays; a base is at most the version of its submission, which has not
-            // fallen since.
-            for (uint256 i = 0; i < n; ++i) {
+            // Safe: i < n, the length of both arrays.
+            for (uint256 i = 0; i < authors.length; ++i) {
                 uint256 duty = _asOf(s.duties[authors[i]], round.get(Round.WINDOW));
-                bool isHere = duty.get(Duty.WINDOW) == round.get(Round.WINDOW);
-                if (!isHere || duty.get(Duty.INDEX) != i)
+                uint256 place =
+                    Words.put(Duty.WINDOW, round.get(Round.WINDOW)) | Words.put(Duty.INDEX, i);
+                if ((duty ^ place) & Duty.PLACE != 0)
                     revert IFederation.InvalidAuthors(i, authors[i]);
-                uint256 id = duty.get(Duty.ID);
-                ids.set(i, id);
-                input.samples.set(i, duty.get(Duty.SAMPLES));
-                input.staleness.set(i, version - duty.get(Duty.BASE));
-                input.reputations.set(i, s.meritOf(id).get(Merit.REPUTATION));
-                uint256 seat = duty.get(Duty.SEAT);
-                (uint256 place, uint256 weight) = (255, 0);
-                if (seat != 0 && Ledger.isIn(Round.active(round), seat - 1))
-                    (place, weight) = (seat - 1, s.weightOf(seat - 1));
-                input.authorSeat.set(i, place);
-                input.authorWeight.set(i, weight);
+                given.set(i, _asAuthor(s, duty, version, active));
             }
+        }
+    }
+
+    /// @return author Author.
+    function _asAuthor(
+        Ledger.State storage s,
+        uint256 duty,
+        uint256 version,
+        uint256 active
+    ) private view returns (uint256 author) {
+        uint256 id = duty.get(Duty.ID);
+        author =
+            id |
+            Words.put(Author.SAMPLES, duty.get(Duty.SAMPLES)) |
+            Words.put(Author.REPUTATION, s.meritOf(id).get(Merit.REPUTATION));
+        unchecked {
+            // Safe: a base is at most the version of its submission, which has not fallen since; a seat is one more
+            // than its index.
+            author |= Words.put(Author.STALENESS, version - duty.get(Duty.BASE));
+            uint256 seat = duty.get(Duty.SEAT);
+            if (seat == 0 || !Ledger.isIn(active, seat - 1)) return author;
+            return
+                author |
+                Words.put(Author.SEAT, seat) |
+                Words.put(Author.WEIGHT, s.weightOf(seat - 1));
         }
     }
 
@@ -212,64 +220,59 @@ library Judging {
         return duty.set(Duty.INDEX, duty.get(Duty.OLDER_INDEX));
     }
 
-    /// @return consensus A row of scores.
-    /// @return verdicts A byte an update.
-    /// @return isBarren Whether nothing was accepted.
     function _storeResults(
         Ledger.State storage s,
         uint256 window,
-        Tally.Output memory output,
-        uint256[] memory ids
-    ) private returns (uint256 consensus, uint256 verdicts, bool isBarren) {
-        (int256[] memory scores, uint256[] memory shares) = (output.consensus, output.shares);
-        uint256[] memory given = output.verdicts;
+        Tally.Outcome memory outcome,
+        uint256[] memory authors
+    ) private {
+        uint256[] memory shares = outcome.shares;
         uint256 place = Ledger.placeOf(window, 0) / 4;
-        uint256 keep = Words.put(Result.KEEP, output.keep);
-        uint256 n = ids.length;
-        isBarren = true;
+        uint256 keep = Words.put(Result.KEEP, outcome.keep);
         unchecked {
-            // Safe: i < n, the length of all arrays, and 4 k <= i < 4 k + 4.
-            for (uint256 k = 0; 4 * k < n; ++k) {
-                uint256 word;
-                for (uint256 i = 4 * k; i < 4 * k + 4 && i < n; ++i) {
-                    uint256 verdict = given.get(i);
-                    if (verdict >= Tally.ACCEPTED) isBarren = false;
-                    verdicts |= verdict << (120 - 8 * i);
-                    consensus |= uint256(uint16(uint256(scores[i]))) << (240 - 16 * i);
-                    uint256 result = ids.get(i) | Words.put(Result.SHARE, shares.get(i)) | keep;
-                    word |= (result | Words.put(Result.VERDICT, verdict)) << (64 * (i - 4 * k));
-                }
-                s.results[place + k] = word;
+            // Safe: i < n <= 16, the length of both arrays. The last goes first, so that each pushes those after it up,
+            // and those of another word out.
+            uint256 i = authors.length;
+            uint256 verdicts = outcome.verdicts >> (256 - 16 * i);
+            uint256 word;
+            while (i != 0) {
+                --i;
+                uint256 result =
+                    authors.get(i).get(Author.ID) | Words.put(Result.SHARE, shares.get(i)) | keep;
+                word = (word << 64) | result | Words.put(Result.VERDICT, uint8(verdicts));
+                verdicts >>= 16;
+                if (i % 4 == 0) s.results[place + i / 4] = word;
             }
         }
     }
 
     function _storeAgreements(
         Ledger.State storage s,
-        Tally.Output memory output,
+        Tally.Outcome memory outcome,
         uint256 revealed
     ) private {
-        int256[] memory agreements = output.agreement;
-        uint256 v;
-        uint256 word;
+        int256[] memory agreements = outcome.agreement;
+        uint256 overruled = outcome.overruled;
         unchecked {
-            // Safe: v counts the seats that revealed, as many as there are agreements, each at least -1e6.
-            for (uint256 seat = 0; revealed >> seat != 0; ++seat) {
-                if (Ledger.isIn(revealed, seat)) {
-                    int256 agreement = agreements[v];
-                    uint256 stored = uint256(agreement + Agreement.BIAS);
-                    if (agreement == Tally.NO_AGREEMENT) {
-                        stored = Agreement.NONE;
-                        agreements[v] = type(int32).min; // for the event
-                    }
-                    if (Ledger.isIn(output.overruled, seat)) stored = Agreement.OVERRULED;
-                    word |= stored << (32 * (seat % 8));
-                    ++v;
-                }
-                if (seat % 8 != 7 && revealed >> (seat + 1) != 0) continue;
-                if (word != 0) s.agreements[seat / 8] = word;
-                word = 0;
+            // Safe: v counts down the seats that revealed, as many as there are agreements. As above the last goes first.
+            uint256 v = agreements.length;
+            uint256 word;
+            for (uint256 seat = LibBit.fls(revealed) + 1; seat != 0;) {
+                --seat;
+                word <<= 32;
+                if (Ledger.isIn(revealed, seat))
+                    word |= _asStored(agreements[--v], Ledger.isIn(overruled, seat));
+                if (seat % 8 == 0 && word != 0) s.agreements[seat / 8] = word;
             }
+        }
+    }
+
+    /// @return Agreement.
+    function _asStored(int256 agreement, bool isOverruled) private pure returns (uint256) {
+        if (isOverruled) return Agreement.OVERRULED;
+        if (agreement == Tally.NO_AGREEMENT_TOLD) return Agreement.NONE;
+        unchecked {
+            return uint256(agreement + Agreement.BIAS); // safe: at least -1e6
         }
     }
 }

@@ -52,19 +52,55 @@ library Ledger {
     }
 
     function meritOf(State storage s, uint256 id) internal view returns (uint256) {
-        return s.merits[id / 4].lane(id % 4, 64);
+        return meritsBeside(s, id).lane(id % 4, 64);
     }
 
     function setMerit(State storage s, uint256 id, uint256 merit) internal {
-        s.merits[id / 4] = s.merits[id / 4].withLane(id % 4, 64, merit);
+        setMeritsBeside(s, id, meritsBeside(s, id).withLane(id % 4, 64, merit));
     }
 
     function serviceOf(State storage s, uint256 id) internal view returns (uint256) {
-        return s.services[id / 4].lane(id % 4, 64);
+        return servicesBeside(s, id).lane(id % 4, 64);
     }
 
     function setService(State storage s, uint256 id, uint256 service) internal {
-        s.services[id / 4] = s.services[id / 4].withLane(id % 4, 64, service);
+        setServicesBeside(s, id, servicesBeside(s, id).withLane(id % 4, 64, service));
+    }
+
+    /// @notice The word with a merit and those of its neighbours: to read and write it at once.
+    function meritsBeside(State storage s, uint256 id) internal view returns (uint256) {
+        return _load(s.merits, id);
+    }
+
+    function setMeritsBeside(State storage s, uint256 id, uint256 word) internal {
+        _store(s.merits, id, word);
+    }
+
+    /// @notice Likewise with a service.
+    function servicesBeside(State storage s, uint256 id) internal view returns (uint256) {
+        return _load(s.services, id);
+    }
+
+    function setServicesBeside(State storage s, uint256 id, uint256 word) internal {
+        _store(s.services, id, word);
+    }
+
+    /// @dev Safe: an id has 24 bits, so its quarter is an index of the array; which the compiler would check, and read
+    /// the word again before it writes it.
+    function _load(
+        uint256[ID_WORDS] storage words,
+        uint256 id
+    ) private view returns (uint256 word) {
+        assembly ("memory-safe") {
+            word := sload(add(words.slot, shr(2, id)))
+        }
+    }
+
+    /// @dev Safe: as above.
+    function _store(uint256[ID_WORDS] storage words, uint256 id, uint256 word) private {
+        assembly ("memory-safe") {
+            sstore(add(words.slot, shr(2, id)), word)
+        }
     }
 
     function seatAt(State storage s, uint256 seat) internal view returns (uint256) {

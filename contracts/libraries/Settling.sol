@@ -43,6 +43,8 @@ library Settling {
 
     /// @dev What a window's end brings to those who had a part in it.
     struct Settlement {
+        Rules rules;
+        uint256 round; // Round
         bool isTallied; // and the tally counts
         bool isFinal;
         uint256 attestersDue; // seats that should have attested
@@ -50,6 +52,8 @@ library Settling {
         uint256 trainersPot; // money, times 100 PPM
         uint256 validatorsPot; // money, times 100 PPM
         uint256 creditUnit; // money
+        uint256 trainersUnit; // of trainersPot times a share, for one unit
+        uint256 validatorsUnit; // of validatorsPot times a weight times a part, likewise
         uint256 credited; // units given
         uint256 missed; // seats that missed the window
         uint256 slashed; // seats
@@ -68,9 +72,12 @@ library Settling {
         Settlement memory settlement
     ) internal {
         uint256 window = round.get(Round.WINDOW);
+        (settlement.rules, settlement.round) = (rules, round);
         settlement.creditUnit = rules.tariff.get(Tariff.MIN_STAKE) / Ledger.PPM;
-        _settleValidators(s, rules, round, settlement);
-        if (settlement.isTallied) _settleTrainers(s, rules, round, settlement);
+        settlement.trainersUnit = 100 * Ledger.PPM * settlement.creditUnit;
+        settlement.validatorsUnit = settlement.trainersUnit * settlement.totalWeight;
+        _settleValidators(s, settlement);
+        if (settlement.isTallied) _settleTrainers(s, settlement);
         uint256 outcome = round.get(Round.STAGE) < Round.ATTEST ? Ledger.UNTALLIED : Ledger.TALLIED;
         if (settlement.isFinal) {
             outcome = Ledger.FINAL;
@@ -96,12 +103,8 @@ library Settling {
         return s.headers[round.get(Round.WINDOW) % Ledger.RING].get(Header.SEALED_AT);
     }
 
-    function _settleValidators(
-        Ledger.State storage s,
-        Rules memory rules,
-        uint256 round,
-        Settlement memory settlement
-    ) private {
+    function _settleValidators(Ledger.State storage s, Settlement memory settlement) private {
+        uint256 round = settlement.round;
         uint256 active = Round.active(round);
         settlement.missed =
             round.get(Round.OWING) |
@@ -113,80 +116,120 @@ library Settling {
         settlement.validators = DynamicArrayLib.malloc(n);
         settlement.validatorReputations = Numbers.room(n);
         unchecked {
-            // Safe: k counts the n active seats.
-            uint256 k;
+            // Safe: k counts the n active seats. A word is read at its first seat, and its lanes go by with the seats.
+            (uint256 k, uint256 seats, uint256 agreements, uint256 weights) = (0, 0, 0, 0);
             for (uint256 seat = 0; active >> seat != 0; ++seat) {
-                if (!Ledger.isIn(active, seat)) continue;
-                uint256 id = s.seatAt(seat).get(Seat.ID);
-                (uint256 service, uint256 reward) = _settleValidator(
-                    s,
-                    round,
-                    settlement,
-                    seat,
-                    s.serviceOf(id)
-                );
-                s.setService(id, service);
-                if (Ledger.isIn(settlement.slashed, seat)) {
-                    IFederation.Fault fault =
-                        Ledger.isIn(round.get(Round.OWING), seat)
-                            ? IFederation.Fault.CommittedNotRevealed
-                            : IFederation.Fault.WrongAttestation;
-                    _slash(s, rules, s.participants[id], round.get(Round.WINDOW), fault);
+                if (seat % 8 == 0) (agreements, weights) = _standings(s, settlement, seat / 8);
+                if (seat % 2 == 0) seats = s.seats[seat / 2];
+                if (Ledger.isIn(active, seat)) {
+                    uint256 id = seats.get(Seat.ID);
+                    uint256 agreement = uint32(agreements);
+                    _settleValidator(s, settlement, seat, k++, id, agreement, uint32(weights));
                 }
-                uint256 reputation = service.get(Service.REPUTATION);
-                if (reputation < Reputation.JAIL) settlement.lows |= 1 << seat;
-                settlement.validatorReputations.set(k, reputation);
-                settlement.validators.set(k++, reward);
+                (seats, agreements, weights) = (seats >> 128, agreements >> 32, weights >> 32);
             }
         }
-        if (settlement.lows != 0) _jailValidators(s, rules, active, settlement);
+        if (settlement.lows != 0) _jailValidators(s, active, settlement);
     }
 
-    /// @return The service, to be stored.
-    /// @return Its reward.
+    /// @dev Of eight seats, as far as they count.
+    function _standings(
+        Ledger.State storage s,
+        Settlement memory settlement,
+        uint256 word
+    ) private view returns (uint256 agreements, uint256 weights) {
+        agreements = settlement.isTallied ? s.agreements[word] : Agreement.NONES;
+        if (settlement.validatorsPot != 0) weights = s.weights[word];
+    }
+
+    /// @param k Its index among the active.
     function _settleValidator(
         Ledger.State storage s,
-        uint256 round,
         Settlement memory settlement,
         uint256 seat,
-        uint256 service
-    ) private returns (uint256, uint256) {
+        uint256 k,
+        uint256 id,
+        uint256 agreement,
+        uint256 weight
+    ) private {
+        uint256 services = s.servicesBeside(id);
+        uint256 service = services.lane(id % 4, 64);
+        uint256 reward;
+        if (Ledger.isIn(settlement.missed, seat) || agreement == Agreement.OVERRULED) {
+            service = _miss(s, settlement, id, service);
+        } else {
+            (service, reward) = _serve(settlement, service, agreement, weight);
+        }
+        s.setServicesBeside(id, services.withLane(id % 4, 64, service));
+        if (Ledger.isIn(settlement.slashed, seat)) _slashValidator(s, settlement, seat, id);
         uint256 reputation = service.get(Service.REPUTATION);
-        uint256 stored = Agreement.NONE;
-        if (settlement.isTallied) stored = s.agreements[seat / 8].lane(seat % 8, 32);
-        if (Ledger.isIn(settlement.missed, seat) || stored == Agreement.OVERRULED) {
-            uint256 missed = service.get(Service.MISSED) + 1;
-            if (missed == Service.ASLEEP)
-                emit IFederation.FellAsleep(s.holderOf(seat), round.get(Round.WINDOW));
-            service = service.set(Service.MISSED, missed);
-            return (service.set(Service.REPUTATION, Reputation.afterMissed(reputation)), 0);
-        }
-        service = service.set(Service.MISSED, 0);
+        if (reputation < Reputation.JAIL) settlement.lows |= 1 << seat;
+        settlement.validatorReputations.set(k, reputation);
+        settlement.validators.set(k, reward);
+    }
+
+    /// @dev A validator that missed the window, or was overruled.
+    /// @return The service, to be stored.
+    function _miss(
+        Ledger.State storage s,
+        Settlement memory settlement,
+        uint256 id,
+        uint256 service
+    ) private returns (uint256) {
+        uint256 missed = service.get(Service.MISSED) + 1;
+        if (missed == Service.ASLEEP)
+            emit IFederation.FellAsleep(s.participants[id], settlement.round.get(Round.WINDOW));
+        uint256 reputation = Reputation.afterMissed(service.get(Service.REPUTATION));
+        return service.set(Service.MISSED, missed).set(Service.REPUTATION, reputation);
+    }
+
+    /// @dev A validator that did its part.
+    /// @return The service, to be stored.
+    /// @return Its reward.
+    function _serve(
+        Settlement memory settlement,
+        uint256 service,
+        uint256 stored,
+        uint256 weight
+    ) private pure returns (uint256, uint256) {
         uint256 part = Ledger.PPM / 2;
-        if (stored != Agreement.NONE) {
-            int256 agreement = int256(stored) - Agreement.BIAS;
-            reputation = Reputation.afterAgreement(reputation, agreement);
-            service = service.set(Service.REPUTATION, reputation);
-            part = agreement < 0 ? 0 : uint256(agreement);
-        }
-        if (settlement.validatorsPot == 0) return (service, 0);
+        service = service.set(Service.MISSED, 0);
         unchecked {
-            // Safe: a pot is below 2^111, a weight below 2^32, a part at most PPM; the total is not zero.
-            uint256 reward =
-                (settlement.validatorsPot * s.weightOf(seat) * part) /
-                    (100 * Ledger.PPM * settlement.totalWeight);
-            return _credit(settlement, service, reward);
+            // Safe: a pot is below 2^111, a weight below 2^32, a part at most PPM; an agreement lies within PPM of BIAS;
+            // there is no pot without weight.
+            if (stored != Agreement.NONE) {
+                int256 agreement = int256(stored) - Agreement.BIAS;
+                uint256 reputation = service.get(Service.REPUTATION);
+                reputation = Reputation.afterAgreement(reputation, agreement);
+                service = service.set(Service.REPUTATION, reputation);
+                part = agreement < 0 ? 0 : uint256(agreement);
+            }
+            if (settlement.validatorsPot == 0) return (service, 0);
+            uint256 units = (settlement.validatorsPot * weight * part) / settlement.validatorsUnit;
+            return _credit(settlement, service, units);
         }
+    }
+
+    function _slashValidator(
+        Ledger.State storage s,
+        Settlement memory settlement,
+        uint256 seat,
+        uint256 id
+    ) private {
+        bool isOwing = Ledger.isIn(settlement.round.get(Round.OWING), seat);
+        IFederation.Fault fault =
+            isOwing ? IFederation.Fault.CommittedNotRevealed : IFederation.Fault.WrongAttestation;
+        _slash(s, settlement, s.participants[id], fault);
     }
 
     /// @dev Those whose reputation is too low, as far as enough validators remain. Reputations are listed again, as
     /// jail changes them.
     function _jailValidators(
         Ledger.State storage s,
-        Rules memory rules,
         uint256 active,
         Settlement memory settlement
     ) private {
+        Rules memory rules = settlement.rules;
         uint256 seats = s.membership.get(Membership.SEATS);
         uint256 minStake = rules.tariff.get(Tariff.MIN_STAKE);
         uint256 able;
@@ -220,36 +263,40 @@ library Settling {
         emit IFederation.Jailed(validator, uint8(Ledger.VALIDATOR), until);
     }
 
-    function _settleTrainers(
-        Ledger.State storage s,
-        Rules memory rules,
-        uint256 round,
-        Settlement memory settlement
-    ) private {
-        uint256 n = round.get(Round.UPDATES);
-        uint256[] memory rewards = settlement.trainers = DynamicArrayLib.malloc(n);
-        bytes memory reputations = settlement.trainerReputations = Numbers.room(n);
-        uint256 place = Ledger.placeOf(round.get(Round.WINDOW), 0) / 4;
+    function _settleTrainers(Ledger.State storage s, Settlement memory settlement) private {
+        uint256 n = settlement.round.get(Round.UPDATES);
+        settlement.trainers = DynamicArrayLib.malloc(n);
+        settlement.trainerReputations = Numbers.room(n);
+        uint256 place = Ledger.placeOf(settlement.round.get(Round.WINDOW), 0) / 4;
         unchecked {
-            // Safe: i < n, the length of both arrays.
-            uint256 word;
+            // Safe: i < n <= 16, the length of both arrays.
+            uint256 results;
             for (uint256 i = 0; i < n; ++i) {
-                if (i % 4 == 0) word = s.results[place + i / 4];
-                uint256 result = word.lane(i % 4, 64);
-                uint256 id = result.get(Result.ID);
-                uint256 merit = s.meritOf(id);
-                uint256 reward;
-                uint256 verdict = result.get(Result.VERDICT);
-                if (verdict == Tally.PAID) {
-                    (merit, reward) = _payTrainer(settlement, merit, result.get(Result.SHARE));
-                } else {
-                    merit = _judgeTrainer(s, rules, round, settlement, merit, result);
-                }
-                s.setMerit(id, merit);
-                rewards.set(i, reward);
-                reputations.set(i, merit.get(Merit.REPUTATION));
+                if (i % 4 == 0) results = s.results[place + i / 4];
+                _settleTrainer(s, settlement, i, uint64(results));
+                results >>= 64;
             }
         }
+    }
+
+    function _settleTrainer(
+        Ledger.State storage s,
+        Settlement memory settlement,
+        uint256 i,
+        uint256 result
+    ) private {
+        uint256 id = result.get(Result.ID);
+        uint256 merits = s.meritsBeside(id);
+        uint256 merit = merits.lane(id % 4, 64);
+        uint256 reward;
+        if (result.get(Result.VERDICT) == Tally.PAID) {
+            (merit, reward) = _payTrainer(settlement, merit, result.get(Result.SHARE));
+        } else {
+            merit = _judgeTrainer(s, settlement, merit, result);
+        }
+        s.setMeritsBeside(id, merits.withLane(id % 4, 64, merit));
+        settlement.trainers.set(i, reward);
+        settlement.trainerReputations.set(i, merit.get(Merit.REPUTATION));
     }
 
     /// @return The merit, to be stored.
@@ -262,9 +309,9 @@ library Settling {
         merit = merit.set(Merit.HISTORY, uint8(merit.get(Merit.HISTORY) << 1));
         merit = merit.set(Merit.REPUTATION, Reputation.afterPaid(merit.get(Merit.REPUTATION)));
         unchecked {
-            // Safe: a pot is below 2^111 and a share at most PPM.
-            return
-                _credit(settlement, merit, (settlement.trainersPot * share) / (100 * Ledger.PPM));
+            // Safe: a pot is below 2^111 and a share at most PPM; a unit is not zero.
+            uint256 units = (settlement.trainersPot * share) / settlement.trainersUnit;
+            return _credit(settlement, merit, units);
         }
     }
 
@@ -272,8 +319,6 @@ library Settling {
     /// @return The merit, to be stored.
     function _judgeTrainer(
         Ledger.State storage s,
-        Rules memory rules,
-        uint256 round,
         Settlement memory settlement,
         uint256 merit,
         uint256 result
@@ -287,15 +332,13 @@ library Settling {
         if (isJailed) (reputation, history) = (Reputation.START, 0);
         if (isJailed || isMalformed) {
             address trainer = s.participants[result.get(Result.ID)];
-            _punishTrainer(s, rules, round, settlement, trainer, isJailed, isMalformed);
+            _punishTrainer(s, settlement, trainer, isJailed, isMalformed);
         }
         return merit.set(Merit.REPUTATION, reputation).set(Merit.HISTORY, history);
     }
 
     function _punishTrainer(
         Ledger.State storage s,
-        Rules memory rules,
-        uint256 round,
         Settlement memory settlement,
         address trainer,
         bool isJailed,
@@ -303,24 +346,23 @@ library Settling {
     ) private {
         uint256 duty = s.duties[trainer];
         if (isJailed) {
-            uint256 until = block.timestamp + rules.terms.get(Terms.JAIL_PERIOD);
+            uint256 until = block.timestamp + settlement.rules.terms.get(Terms.JAIL_PERIOD);
             s.duties[trainer] = duty.set(Duty.JAILED_UNTIL, until);
             emit IFederation.Jailed(trainer, uint8(Ledger.TRAINER), until);
         }
         // One fault a window: who was slashed as a validator is not slashed again.
         uint256 seat = duty.get(Duty.SEAT);
         if (!isMalformed || (seat != 0 && Ledger.isIn(settlement.slashed, seat - 1))) return;
-        IFederation.Fault fault = IFederation.Fault.MalformedUpdate;
-        _slash(s, rules, trainer, round.get(Round.WINDOW), fault);
+        _slash(s, settlement, trainer, IFederation.Fault.MalformedUpdate);
     }
 
     function _slash(
         Ledger.State storage s,
-        Rules memory rules,
+        Settlement memory settlement,
         address who,
-        uint256 window,
         IFederation.Fault fault
     ) private {
+        Rules memory rules = settlement.rules;
         uint256 account = s.accounts[who];
         uint256 stake = account.get(Account.STAKE);
         uint256 minStake = rules.tariff.get(Tariff.MIN_STAKE);
@@ -335,20 +377,19 @@ library Settling {
             uint256 duty = s.duties[who];
             s.duties[who] = duty.set(Duty.FLAGS, duty.get(Duty.FLAGS) | Duty.STAKE_SHORT);
         }
-        emit IFederation.Slashed(who, window, fault, amount);
+        emit IFederation.Slashed(who, settlement.round.get(Round.WINDOW), fault, amount);
     }
 
-    /// @dev Rounds down to whole units, up to what a lane holds; what is not credited stays in the pool.
+    /// @dev Up to what a lane holds; what is not credited stays in the pool.
     /// @return The merit or service, to be stored.
     /// @return The money credited.
     function _credit(
         Settlement memory settlement,
         uint256 merit,
-        uint256 amount
+        uint256 units
     ) private pure returns (uint256, uint256) {
         unchecked {
-            // Safe: a unit is not zero; a credit is at most MOST, and stays so; 48 times MOST is below 2^256.
-            uint256 units = amount / settlement.creditUnit;
+            // Safe: a credit is at most MOST, and stays so; 48 times MOST is below 2^256.
             uint256 room = Merit.MOST - merit.get(Merit.CREDIT);
             if (units > room) units = room;
             settlement.credited += units;

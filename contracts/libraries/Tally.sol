@@ -8,6 +8,7 @@ import {Lanes} from "./Lanes.sol";
 import {LowerMedian} from "./LowerMedian.sol";
 import {RankCorrelation} from "./RankCorrelation.sol";
 import {WeightedMedian} from "./WeightedMedian.sol";
+import {Author, Words} from "./Words.sol";
 
 /// @title What a window decides about its updates
 /// @notice A pure function of the revealed scores and of what the window fixed when its turn came. It is
@@ -21,6 +22,7 @@ library Tally {
     using DynamicArrayLib for uint256[];
     using FixedPointMathLib for int256;
     using FixedPointMathLib for uint256;
+    using Words for uint256;
 
     /// @notice Everything a window's verdicts depend on: n updates in order of arrival, m revealing
     /// validators.
@@ -49,6 +51,29 @@ library Tally {
         uint256 overruled; // bitmap over seats: gave a code where a majority gave real scores
     }
 
+    /// @notice An input as the federation has it.
+    struct Case {
+        uint256[] scores; // m; these and the next three as in `Input`
+        uint256[] weights;
+        uint256[] keeps;
+        uint256[] seats;
+        uint256[] authors; // n; Author
+        uint256 activeWeight;
+        bool trustSamples;
+        int256 rejectBelow;
+    }
+
+    /// @notice An output as the federation stores and tells it. A row has a lane of 16 bits an update, update 0 in the top
+    /// one; unused lanes are zero.
+    struct Outcome {
+        uint256 consensus; // a row of int16
+        uint256 verdicts; // a row
+        uint256[] shares; // n
+        uint256 keep;
+        int256[] agreement; // m; NO_AGREEMENT_TOLD for none
+        uint256 overruled;
+    }
+
     uint256 internal constant NONE = 0;
     uint256 internal constant REJECTED = 1;
     uint256 internal constant MALFORMED_VERDICT = 2;
@@ -58,6 +83,7 @@ library Tally {
     int256 internal constant NO_CONSENSUS = type(int16).min;
     int256 internal constant MALFORMED = type(int16).min + 1;
     int256 internal constant NO_AGREEMENT = type(int256).min;
+    int256 internal constant NO_AGREEMENT_TOLD = type(int32).min;
 
     /// @notice An input whose arrays do not match in length, or outside 1 to 16 updates and 1 to 32 validators.
     error MisshapenInput(uint256 updates, uint256 validators);
@@ -87,27 +113,28 @@ library Tally {
 
     /// @notice The verdicts of a window.
     function tally(Input memory input) external pure returns (Output memory) {
-        return compute(input);
+        _requireShape(input);
+        return _unpack(compute(_pack(input)), input.samples.length);
     }
 
-    /// @notice The same as a part of the caller's own code: nothing is copied.
-    function compute(Input memory input) internal pure returns (Output memory output) {
-        uint256 n = input.authorSeat.length;
-        uint256 m = input.scores.length;
-        _requireShape(input, m, n);
+    /// @notice The same as a part of the caller's own code, for arrays of the right lengths.
+    function compute(Case memory input) internal pure returns (Outcome memory outcome) {
+        uint256 n = input.authors.length;
         Desk memory desk;
-        output.keep = _layOut(desk, input, m, n);
+        outcome.keep = _layOut(desk, input, n);
         uint256 consensus = _judgeAll(desk, input, n);
         uint256 agreed = Lanes.first(n) & _real(consensus);
-        output.overruled = desk.overruled;
-        output.agreement = _agreements(desk, consensus, agreed);
-        uint256 accepted = _accept(consensus, agreed, input.rejectBelow, output.keep);
-        _writeVerdicts(output, consensus, accepted, n);
-        output.shares = _share(input, consensus, accepted, n);
+        outcome.overruled = desk.overruled;
+        outcome.agreement = _agreements(desk, consensus, agreed);
+        uint256 accepted = _accept(consensus, agreed, input.rejectBelow, outcome.keep);
+        outcome.verdicts = _verdicts(consensus, agreed, accepted, n);
+        outcome.consensus = _lowered(consensus) & Lanes.first(n);
+        outcome.shares = _share(input, consensus, accepted, n);
     }
 
     /// @dev What the unchecked access to arrays below rests on.
-    function _requireShape(Input memory input, uint256 m, uint256 n) private pure {
+    function _requireShape(Input memory input) private pure {
+        (uint256 m, uint256 n) = (input.scores.length, input.authorSeat.length);
         uint256 unequal =
             (input.weights.length ^ m) | (input.keeps.length ^ m) | (input.seats.length ^ m);
         unequal |= (input.authorWeight.length ^ n) | (input.reputations.length ^ n);
@@ -115,20 +142,72 @@ library Tally {
         if (unequal != 0 || m == 0 || m > 32 || n == 0 || n > 16) revert MisshapenInput(n, m);
     }
 
+    function _pack(Input memory input) private pure returns (Case memory packed) {
+        packed.scores = input.scores;
+        packed.weights = input.weights;
+        packed.keeps = input.keeps;
+        packed.seats = input.seats;
+        packed.activeWeight = input.activeWeight;
+        packed.trustSamples = input.trustSamples;
+        packed.rejectBelow = input.rejectBelow;
+        uint256 n = input.authorSeat.length;
+        packed.authors = DynamicArrayLib.malloc(n);
+        unchecked {
+            for (uint256 i = 0; i < n; ++i) packed.authors.set(i, _author(input, i)); // safe: i < n
+        }
+    }
+
+    function _author(Input memory input, uint256 i) private pure returns (uint256 author) {
+        // Safe: i is below the length of all arrays of authors, and a seat that counts below 32.
+        unchecked {
+            author =
+                Words.put(Author.REPUTATION, input.reputations.get(i)) |
+                Words.put(Author.SAMPLES, input.samples.get(i)) |
+                Words.put(Author.STALENESS, input.staleness.get(i)) |
+                Words.put(Author.WEIGHT, input.authorWeight.get(i));
+            uint256 seat = input.authorSeat.get(i);
+            if (seat < 32) author |= Words.put(Author.SEAT, seat + 1);
+        }
+    }
+
+    function _unpack(
+        Outcome memory outcome,
+        uint256 n
+    ) private pure returns (Output memory output) {
+        output.shares = outcome.shares;
+        output.keep = outcome.keep;
+        output.overruled = outcome.overruled;
+        int256[] memory consensus = output.consensus = new int256[](n);
+        uint256[] memory verdicts = output.verdicts = DynamicArrayLib.malloc(n);
+        (uint256 scores, uint256 row) = (outcome.consensus, outcome.verdicts);
+        unchecked {
+            // Safe: i < n, the length of both arrays.
+            for (uint256 i = 0; i < n; ++i) {
+                consensus[i] = int16(uint16(scores >> 240));
+                verdicts.set(i, row >> 240);
+                (scores, row) = (scores << 16, row << 16);
+            }
+        }
+        int256[] memory agreement = output.agreement = outcome.agreement;
+        for (uint256 v = 0; v < agreement.length; ++v) {
+            if (agreement[v] == NO_AGREEMENT_TOLD) agreement[v] = NO_AGREEMENT;
+        }
+    }
+
     /// @dev Prepares the desk, and takes the median of the keep votes.
     function _layOut(
         Desk memory desk,
-        Input memory input,
-        uint256 m,
+        Case memory input,
         uint256 n
     ) private pure returns (uint256) {
+        uint256 m = input.scores.length;
         desk.rows = DynamicArrayLib.malloc(m);
         desk.columns = DynamicArrayLib.malloc(m);
         desk.own = new uint256[](m);
         desk.alone = new uint256[](m);
         desk.moved = new uint256[](m);
         uint256 indexOf = _placeVotes(desk, input, m);
-        if (m > 1) _markOwn(desk.own, input.authorSeat, indexOf, n); // else nobody else is there
+        if (m > 1) _markOwn(desk.own, input.authors, indexOf, n); // else nobody else is there
         return WeightedMedian.find(desk.columns, input.weights, 0, desk.weight);
     }
 
@@ -136,7 +215,7 @@ library Tally {
     /// @return indexOf Byte s: one plus the index of the validator in seat s.
     function _placeVotes(
         Desk memory desk,
-        Input memory input,
+        Case memory input,
         uint256 m
     ) private pure returns (uint256 indexOf) {
         uint256 weight;
@@ -163,16 +242,24 @@ library Tally {
         }
     }
 
+    /// @dev The inverse of that.
+    function _lowered(uint256 row) private pure returns (uint256) {
+        uint256 tops = Lanes.TOPS;
+        unchecked {
+            return ((row | tops) - BASE * Lanes.ONES) ^ (~row & tops);
+        }
+    }
+
     function _markOwn(
         uint256[] memory own,
-        uint256[] memory seats,
+        uint256[] memory authors,
         uint256 indexOf,
         uint256 n
     ) private pure {
-        // Safe: i < n <= 16; a seat of 32 or more shifts everything out; an index is below m, the length of own.
+        // Safe: i < n <= 16; without a seat everything is shifted out; an index is below m, the length of own.
         unchecked {
             for (uint256 i = 0; i < n; ++i) {
-                uint256 v = (indexOf >> (8 * seats.get(i))) & 0xff;
+                uint256 v = (indexOf >> (8 * (authors.get(i).get(Author.SEAT) - 1))) & 0xff;
                 if (v != 0) own.set(v - 1, own.get(v - 1) | (Lanes.FULL << (240 - 16 * i)));
             }
         }
@@ -197,7 +284,7 @@ library Tally {
     /// @return consensus A row; plus BASE, modulo 2^16.
     function _judgeAll(
         Desk memory desk,
-        Input memory input,
+        Case memory input,
         uint256 n
     ) private pure returns (uint256 consensus) {
         unchecked {
@@ -218,7 +305,7 @@ library Tally {
     /// @param shift Where its column is.
     function _judge(
         Desk memory desk,
-        Input memory input,
+        Case memory input,
         uint256 i,
         uint256 shift
     ) private pure returns (uint256) {
@@ -261,7 +348,7 @@ library Tally {
     /// @return malformed Whether enough call it malformed.
     function _setAside(
         Desk memory desk,
-        Input memory input,
+        Case memory input,
         uint256 i,
         uint256 shift
     ) private pure returns (uint256 count, uint256 weight, uint256 real, bool malformed) {
@@ -287,7 +374,9 @@ library Tally {
                 accusing += w;
             }
             if (2 * real > weight) desk.overruled |= seats;
-            uint256 active = input.activeWeight.zeroFloorSub(input.authorWeight.get(i));
+            uint256 active = input.activeWeight.zeroFloorSub(
+                input.authors.get(i).get(Author.WEIGHT)
+            );
             malformed = accusers >= FEWEST_MALFORMED && 3 * accusing > 2 * active;
         }
     }
@@ -325,7 +414,7 @@ library Tally {
             for (uint256 v = 0; v < m; ++v) {
                 uint256 row = desk.rows.get(v);
                 uint256 common = agreed & _real(row) & ~(desk.own.get(v) | desk.alone.get(v));
-                agreement[v] = NO_AGREEMENT;
+                agreement[v] = NO_AGREEMENT_TOLD;
                 if (Lanes.size(common) < FEWEST_COMMON) continue;
                 uint256 others = consensus ^ desk.moved.get(v);
                 (int256 ppm, , bool varies) = RankCorrelation.spearman(row, others, common);
@@ -363,72 +452,68 @@ library Tally {
         }
     }
 
-    function _writeVerdicts(
-        Output memory output,
+    /// @return A row.
+    function _verdicts(
         uint256 consensus,
+        uint256 agreed,
         uint256 accepted,
         uint256 n
-    ) private pure {
-        int256[] memory scores = output.consensus = new int256[](n);
-        uint256[] memory verdicts = output.verdicts = DynamicArrayLib.malloc(n);
-        // Safe: i < n <= 16; no lane of verdicts is above PAID.
+    ) private pure returns (uint256) {
+        uint256 ones = Lanes.first(n) & Lanes.ONES;
+        // Safe: no lane is above PAID; of the two codes only that of malformed is odd.
         unchecked {
+            uint256 malformed = consensus & ~agreed & ones;
             uint256 paid = accepted & Lanes.atLeast(consensus, BASE + 1);
-            uint256 row = REJECTED * Lanes.ONES;
-            row += ((ACCEPTED - REJECTED) * Lanes.ONES) & accepted;
-            row += ((PAID - ACCEPTED) * Lanes.ONES) & paid;
-            for (uint256 i = 0; i < n; ++i) {
-                uint256 value = consensus >> 240;
-                scores[i] = int16(uint16(value - BASE));
-                verdicts.set(i, value == MALFORMED_LANE ? MALFORMED_VERDICT : row >> 240);
-                consensus <<= 16;
-                row <<= 16;
-            }
+            return
+                REJECTED * ones +
+                (MALFORMED_VERDICT - REJECTED) * malformed +
+                (ACCEPTED - REJECTED) * (accepted & ones) +
+                (PAID - ACCEPTED) * (paid & ones);
         }
     }
 
     /// @dev The shares of all n updates, 0 for those not accepted.
     function _share(
-        Input memory input,
+        Case memory input,
         uint256 consensus,
         uint256 accepted,
         uint256 n
     ) private pure returns (uint256[] memory result) {
         uint256[] memory shares = _sharesOfAccepted(input, consensus, accepted);
-        uint256[] memory staleness = input.staleness;
-        result = new uint256[](n);
-        // Safe: j counts the accepted ones among the i < n; a share is at most WAD, staleness below 2^16.
+        uint256[] memory authors = input.authors;
+        result = DynamicArrayLib.malloc(n);
+        // Safe: j counts the accepted ones among the i < n; a share is at most WAD, staleness below 2^32.
         unchecked {
             uint256 j;
+            // The root of (1 + stale) WAD^2 is WAD times that of 1 + stale, and never above it by rounding: shares
+            // of stale updates are below what they are without it.
+            (uint256 last, uint256 root) = (0, WAD);
             for (uint256 i = 0; i < n; ++i) {
-                if ((accepted >> (240 - 16 * i)) & 1 == 0) continue;
-                uint256 share = shares.get(j++) * PPM;
-                uint256 stale = staleness.get(i);
-                // The root of (1 + stale) WAD^2 is WAD times that of 1 + stale, and never above it by
-                // rounding: shares of stale updates are below what they are without it.
-                if (stale == 0) share /= WAD;
-                else share /= ((1 + stale) * WAD * WAD).sqrt();
+                uint256 share;
+                if (accepted >> 255 != 0) {
+                    uint256 stale = authors.get(i).get(Author.STALENESS);
+                    if (stale != last) (last, root) = (stale, ((1 + stale) * WAD * WAD).sqrt());
+                    share = (shares.get(j++) * PPM).rawDiv(root);
+                }
                 result.set(i, share);
+                accepted <<= 16;
             }
         }
     }
 
     /// @dev In WAD, without staleness.
     function _sharesOfAccepted(
-        Input memory input,
+        Case memory input,
         uint256 consensus,
         uint256 accepted
     ) private pure returns (uint256[] memory) {
         uint256 count = Lanes.size(accepted);
         if (count == 0) return new uint256[](0);
-        uint256[][] memory indicators = new uint256[][](input.trustSamples ? 3 : 2);
+        uint256[][] memory indicators = _indicators(input, consensus, accepted, count);
         uint256[] memory medians = new uint256[](indicators.length);
-        indicators[0] = _qualities(consensus, accepted, count);
         uint256 middle = Lanes.kth(consensus, accepted, (count - 1) / 2);
         bool allSame = (consensus ^ (middle * Lanes.ONES)) & accepted == 0;
         if (!allSame) medians[0] = _quality(middle);
-        indicators[1] = _of(input.reputations, accepted, count);
-        if (input.trustSamples) indicators[2] = _of(input.samples, accepted, count);
         for (uint256 k = 1; k < medians.length; ++k) {
             (uint256 median, bool even) = LowerMedian.find(indicators[k]);
             if (!even) medians[k] = median;
@@ -443,36 +528,33 @@ library Tally {
         }
     }
 
-    function _qualities(
+    /// @dev The qualities, reputations and, where they count, samples of the accepted.
+    function _indicators(
+        Case memory input,
         uint256 consensus,
         uint256 accepted,
         uint256 count
-    ) private pure returns (uint256[] memory values) {
-        values = DynamicArrayLib.malloc(count);
-        // Safe: what is accepted has a real score; as many are accepted as there are values.
+    ) private pure returns (uint256[][] memory indicators) {
+        uint256[] memory authors = input.authors;
+        uint256[] memory qualities = DynamicArrayLib.malloc(count);
+        uint256[] memory reputations = DynamicArrayLib.malloc(count);
+        uint256[] memory samples = DynamicArrayLib.malloc(count);
+        // Safe: what is accepted has a real score, and there are `count` of it: i stays below the number of authors.
         unchecked {
-            for (uint256 j = 0; j < count; accepted <<= 16) {
-                uint256 score = consensus >> 240;
-                consensus <<= 16;
-                if (accepted >> 255 != 0) values.set(j++, _quality(score));
-            }
-        }
-    }
-
-    /// @dev The values of the accepted.
-    function _of(
-        uint256[] memory all,
-        uint256 accepted,
-        uint256 count
-    ) private pure returns (uint256[] memory values) {
-        values = DynamicArrayLib.malloc(count);
-        // Safe: i stays below the last accepted one's index, and that below the length of all.
-        unchecked {
-            uint256 j;
-            for (uint256 i = 0; j < count; ++i) {
-                if (accepted >> 255 != 0) values.set(j++, all.get(i));
+            uint256 i;
+            for (uint256 j = 0; j < count; ++i) {
+                if (accepted >> 255 != 0) {
+                    uint256 author = authors.get(i);
+                    qualities.set(j, _quality(consensus >> 240));
+                    reputations.set(j, author.get(Author.REPUTATION));
+                    samples.set(j++, author.get(Author.SAMPLES));
+                }
                 accepted <<= 16;
+                consensus <<= 16;
             }
         }
+        indicators = new uint256[][](input.trustSamples ? 3 : 2);
+        (indicators[0], indicators[1]) = (qualities, reputations);
+        if (input.trustSamples) indicators[2] = samples;
     }
 }

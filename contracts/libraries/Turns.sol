@@ -99,9 +99,11 @@ library Turns {
         weights = DynamicArrayLib.malloc(LibBit.popCount(seats));
         unchecked {
             // Safe: count is at most how many seats there are; a stake of 96 bits times 2e6 is below 2^117.
+            uint256 pair;
             for (uint256 seat = 0; seats >> seat != 0; ++seat) {
+                pair = seat % 2 == 0 ? s.seats[seat / 2] : pair >> 128;
                 if (!Ledger.isIn(seats, seat)) continue;
-                uint256 value = s.seatAt(seat);
+                uint256 value = uint128(pair);
                 uint256 service = s.serviceOf(value.get(Seat.ID));
                 if (!Seats.canJudge(s, value, service, minStake)) continue;
                 active |= 1 << seat;
@@ -115,7 +117,7 @@ library Turns {
         if (count != 0) fewest = _storeWeights(s, active, weights, largest);
     }
 
-    /// @dev Shifts them and packs them into lanes.
+    /// @dev Shifts them and packs them into lanes, the last first.
     function _storeWeights(
         Ledger.State storage s,
         uint256 active,
@@ -126,19 +128,19 @@ library Turns {
             // Safe: at least 32 bits of weight before the shift; 32 at most after it, and 32 weights.
             uint256 shift = largest >> 32 == 0 ? 0 : LibBit.fls(largest) - 31;
             uint256 total;
-            uint256 count;
+            uint256 count = weights.length;
             uint256 word;
-            for (uint256 seat = 0; active >> seat != 0; ++seat) {
+            for (uint256 seat = LibBit.fls(active) + 1; seat != 0;) {
+                --seat;
+                word <<= 32; // those of another word go out
                 if (Ledger.isIn(active, seat)) {
-                    uint256 weight = weights.get(count) >> shift;
+                    uint256 weight = weights.get(--count) >> shift;
                     if (weight == 0) weight = 1;
-                    weights.set(count++, weight);
+                    weights.set(count, weight);
                     total += weight;
-                    word |= weight << (32 * (seat % 8));
+                    word |= weight;
                 }
-                if (seat % 8 != 7 && active >> (seat + 1) != 0) continue;
-                if (word != 0) s.weights[seat / 8] = word;
-                word = 0;
+                if (seat % 8 == 0 && word != 0) s.weights[seat / 8] = word;
             }
             largest >>= shift; // at least one, as the largest is not shifted out
             return (2 * total + 3 * largest - 1) / (3 * largest);

@@ -93,6 +93,8 @@ library Duty {
     uint256 internal constant ID = 184 | (24 << 8);
     uint256 internal constant JAILED_UNTIL = 208 | (40 << 8);
 
+    /// @dev Which update it is.
+    uint256 internal constant PLACE = uint256(type(uint32).max) | (uint256(0xff) << 96);
     /// @dev What does not change with a submission.
     uint256 internal constant STANDING = type(uint256).max << 168;
 
@@ -196,11 +198,22 @@ library Result {
     uint256 internal constant KEEP = 56 | (8 << 8); // the window's
 }
 
+/// @dev An update's author, as the tally has it.
+library Author {
+    uint256 internal constant ID = 0 | (24 << 8);
+    uint256 internal constant REPUTATION = 24 | (24 << 8); // as a trainer, ppm
+    uint256 internal constant SAMPLES = 48 | (32 << 8); // as declared
+    uint256 internal constant STALENESS = 80 | (32 << 8); // versions
+    uint256 internal constant SEAT = 112 | (8 << 8); // one more than its seat in the active set; 0: none
+    uint256 internal constant WEIGHT = 120 | (104 << 8); // of that seat
+}
+
 /// @dev How a validator's agreement lies in its lane of 32 bits: plus a bias, so that no lane of a seat that revealed is
 /// zero.
 library Agreement {
     int256 internal constant BIAS = 2e6;
     uint256 internal constant NONE = 1;
+    uint256 internal constant NONES = (type(uint256).max / type(uint32).max) * NONE; // in every lane
     uint256 internal constant OVERRULED = 2;
 }
 

@@ -33,7 +33,7 @@ abstract contract Ghost is Test {
     struct Tallied {
         uint8 keep;
         bytes32 consensus;
-        bytes16 verdicts;
+        bytes32 verdicts;
         uint256[] shares;
         int256[] agreement;
         uint32 overruled;
@@ -304,7 +304,7 @@ abstract contract Ghost is Test {
         Tallied memory given = abi.decode(_asStruct(log.data), (Tallied));
         uint256 sum;
         for (uint256 i = 0; i < given.shares.length; ++i) {
-            IFederation.Verdict verdict = IFederation.Verdict(uint8(given.verdicts[i]));
+            IFederation.Verdict verdict = IFederation.Verdict(uint256(scoreAt(given.verdicts, i)));
             _verdicts[window * 16 + i] = verdict;
             ++verdicts[verdict];
             sum += given.shares[i];

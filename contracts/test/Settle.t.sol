@@ -24,7 +24,7 @@ contract SettleTest is Setup {
         uint256 reward;
         // As tallied.
         uint256[] shares;
-        bytes16 verdicts;
+        bytes32 verdicts;
         int256[] agreement; // by seat
         uint32 overruled;
         // As settled.
@@ -63,7 +63,7 @@ contract SettleTest is Setup {
         int256[] memory agreement;
         (, , c.verdicts, c.shares, agreement, c.overruled) = abi.decode(
             data,
-            (uint8, bytes32, bytes16, uint256[], int256[], uint32)
+            (uint8, bytes32, bytes32, uint256[], int256[], uint32)
         );
         c.agreement = new int256[](32);
         uint256 k;
@@ -195,13 +195,13 @@ contract SettleTest is Setup {
 
     function _checkTrainers(Case memory c) private view returns (uint256 credited) {
         for (uint256 i = 0; i < 4; ++i) {
-            bool isPaid = uint8(c.verdicts[i]) == uint8(IFederation.Verdict.Paid);
+            bool isPaid = uint256(scoreAt(c.verdicts, i)) == uint256(IFederation.Verdict.Paid);
             uint256 pay = isPaid ? _units((c.reward * 70 * c.shares[i]) / (100 * 1e6)) : 0;
             vm.assertEq(c.trainers[i], pay, "trainer's pay");
             credited += pay;
             uint256 reputation = c.trainersReputations[i];
             if (isPaid) reputation = _toward(reputation, 1e6, 5);
-            if (uint8(c.verdicts[i]) == uint8(IFederation.Verdict.Rejected)) {
+            if (uint256(scoreAt(c.verdicts, i)) == uint256(IFederation.Verdict.Rejected)) {
                 reputation = _toward(reputation, 0, 20);
                 if (federation.participant(trainers[i]).trainerJailedUntil != 0) reputation = START;
             }

@@ -32,15 +32,16 @@ contract FederationTallyTest is Setup {
         tally();
         bytes memory data = dataOf(vm.getRecordedLogs(), IFederation.WindowTallied.selector);
         bytes32 consensus;
-        bytes16 verdicts;
+        bytes32 verdicts;
         (t.keep, consensus, verdicts, t.shares, t.agreement, t.overruled) = abi.decode(
             data,
-            (uint8, bytes32, bytes16, uint256[], int256[], uint32)
+            (uint8, bytes32, bytes32, uint256[], int256[], uint32)
         );
         t.consensus = new int256[](t.shares.length);
         t.verdicts = new uint256[](t.shares.length);
         for (uint256 i = 0; i < t.shares.length; ++i) {
-            (t.consensus[i], t.verdicts[i]) = (scoreAt(consensus, i), uint8(verdicts[i]));
+            t.consensus[i] = scoreAt(consensus, i);
+            t.verdicts[i] = uint256(scoreAt(verdicts, i));
         }
     }
 

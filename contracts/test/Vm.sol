@@ -332,7 +332,7 @@ abstract contract Test {
         }
     }
 
-    /// @notice A window's consensus of an update, as `WindowTallied` has it.
+    /// @notice A window's consensus or verdict of an update, as `WindowTallied` has it.
     function scoreAt(bytes32 scores, uint256 index) internal pure returns (int256) {
         return int16(uint16(uint256(scores) >> (240 - 16 * index)));
     }

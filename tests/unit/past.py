@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bafl.chain.calls import pack_scores
 from bafl.chain.fold import History
 from bafl.chain.logs import Event
 from bafl.codec.model import flatten, read_model, unflat, write_model
@@ -106,7 +107,7 @@ class Past:
             window=window,
             keep=n,
             consensus=bytes(32),
-            verdicts=bytes(verdicts),
+            verdicts=pack_scores(verdicts).ljust(32, b"\0"),
             shares=list(shares_ppm),
             agreement=[],
             overruled=0,

@@ -70,7 +70,7 @@ def story() -> list[tuple[str, dict[str, Any]]]:
         "window": 1,
         "keep": 1,
         "consensus": scores(30, -6500),
-        "verdicts": bytes([4, 1]),
+        "verdicts": scores(4, 1),
         "shares": (1_000_000, 0),
         "agreement": (0, 0, 0),
         "overruled": 0,
