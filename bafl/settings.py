@@ -24,7 +24,7 @@ from pydantic import (
 
 from bafl import units
 from bafl.errors import SettingsError
-from bafl.types import Encoding, Parameters, Role
+from bafl.types import NATIVE, Encoding, Parameters, Role
 from bafl.urls import gateway_url
 
 MAX_BYTES = 1 << 20
@@ -257,6 +257,7 @@ class ParametersTable(_Table):
             open=self.open,
             treasury=self.treasury or owner,
             slash_sink=self.slash_sink,
+            currency=NATIVE,
         )
 
 

