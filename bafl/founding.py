@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -178,7 +178,7 @@ def check_parameters(settings: FederationSettings, drafted: Draft, sender: Sende
     except NotACurrency as error:
         raise SettingsError(f"parameters.currency: {error}") from None
     parameters = settings.parameters.resolve(sender.address, currency)
-    nowhere = Support(*[_NOBODY] * len(fields(Support)))
+    nowhere = Support(_NOBODY, _NOBODY, _NOBODY, _NOBODY)
     initcode = federation_initcode(nowhere, sender.address, drafted.genesis, parameters)
     try:
         sender.connection.call(None, initcode, sender=sender.address)
