@@ -28,6 +28,15 @@ class Support:
     registry: str
 
 
+_ARTIFACTS = {
+    "members": "Members",
+    "judging": "Judging",
+    "lens": "FederationLens",
+    "registry": "FederationRegistry",
+}
+"""The contract of each field of `Support`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deployed:
     """A federation that was just created. block: where its log begins."""
@@ -48,12 +57,16 @@ def deploy_support(sender: Sender, known: Support | None = None) -> Support:
                     f"{name} {address}: no contract is there; deploy the supporting contracts again"
                 )
         return known
-    return Support(
-        members=_create(sender, "Members"),
-        judging=_create(sender, "Judging"),
-        lens=_create(sender, "FederationLens"),
-        registry=_create(sender, "FederationRegistry"),
-    )
+    return Support(**{field: _create(sender, name) for field, name in _ARTIFACTS.items()})
+
+
+def is_current(connection: Connection, support: Support) -> bool:
+    """Whether these contracts are on the chain, and are those that this BAFL ships."""
+    for field, address in asdict(support).items():
+        runtime = artifact(_ARTIFACTS[field]).runtime
+        if runtime is None or not runtime.matches(connection.code(address)):
+            return False
+    return True
 
 
 def federation_initcode(

@@ -23,7 +23,7 @@ contract ScoringAttacksTest is Attacks {
 
         bytes memory scores = scoresOf(validators[0], 4);
         bytes32 salt = saltOf(validators[0], w.id);
-        bytes32 own = commitmentTo(validators[1], w.id, w.tag, scores, 4, salt);
+        bytes32 own = kept(commitmentTo(validators[1], w.id, w.tag, scores, 4, salt));
         refuses(
             validators[1],
             abi.encodeCall(IFederation.revealScores, (w.id, w.tag, 4, scores, salt)),

@@ -214,7 +214,7 @@ contract RevealScoresTest is Setup {
             abi.encodeCall(IFederation.revealScores, (1, _tag, keep, scores, salt)),
             abi.encodeWithSelector(
                 IFederation.CommitmentMismatch.selector,
-                commitmentTo(who, 1, _tag, scores, keep, salt),
+                kept(commitmentTo(who, 1, _tag, scores, keep, salt)),
                 federation.commitmentOf(1)
             )
         );

@@ -302,6 +302,12 @@ abstract contract Setup is Purse {
             );
     }
 
+    /// @notice What is kept of a commitment: all but the six bits in whose place the seat is.
+    function kept(bytes32 commitment) internal pure returns (bytes32) {
+        for (uint256 bit = 95; bit <= 175; bit += 16) commitment &= ~bytes32(uint256(1) << bit);
+        return commitment;
+    }
+
     function isActive(address validator, uint32 active) internal view returns (bool) {
         uint8 seat = federation.participant(validator).seat;
         return seat < 32 && (active >> seat) & 1 != 0;

@@ -14,7 +14,7 @@ import pytest
 from bafl.chain import calls, errors
 from bafl.chain.abi import interface
 from bafl.chain.connection import Connection
-from bafl.chain.deploy import deploy_federation, deploy_support, find_creation_block
+from bafl.chain.deploy import deploy_federation, deploy_support, find_creation_block, is_current
 from bafl.chain.federation import Federation
 from bafl.chain.history import HistoryFile
 from bafl.chain.logs import LogReader, decode
@@ -369,6 +369,9 @@ def test_parameters_out_of_range_are_named(own_anvil: Anvil, connection: Connect
 
 def test_supporting_contracts_are_reused_and_checked(life: Life) -> None:
     assert deploy_support(life.owner, life.support) == life.support
+    assert is_current(life.connection, life.support)
+    older = replace(life.support, judging=life.support.members)  # code, but not what is shipped
+    assert not is_current(life.connection, older)
     gone = replace(life.support, lens=funded(life.anvil).address)
     with pytest.raises(ChainError, match="no contract is there"):
         deploy_support(life.owner, gone)
@@ -422,7 +425,7 @@ def test_what_is_no_federation_is_said_to_be_none(life: Life) -> None:
 def test_the_shipped_code_is_known_and_any_other_is_not(life: Life) -> None:
     """Down to the libraries: a federation is as honest as what it is linked with."""
     assert life.federation.is_known_code
-    for address in (life.federation.address, *astuple(life.support)[:2]):
+    for address in (life.federation.address, *astuple(life.support)[:3]):
         code = life.connection.code(address)
         changed = code[:-1] + bytes([code[-1] ^ 1])
         life.connection.request("anvil_setCode", [address, "0x" + changed.hex()])

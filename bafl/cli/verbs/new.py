@@ -89,14 +89,15 @@ def command(session: Session, file: Path) -> None:
 
 def _support(session: Session) -> Support:
     """Reuse the shared contracts this account deployed on this chain before, or deploy them."""
-    from bafl.chain.deploy import Support, deploy_support
+    from bafl.chain.deploy import Support, deploy_support, is_current
 
     sender, connection = session.sender_to(None), session.connection
     path = session.home / f"support-{connection.chain_id}.json"
     with contextlib.suppress(OSError, ValueError, TypeError):
         known = Support(**json.loads(path.read_text("utf-8")))
-        # A development chain that was begun anew has nothing there: deploying again costs gas only.
-        if all(connection.code(address) for address in asdict(known).values()):
+        # A chain that was begun anew has nothing there, and an older BAFL deployed other code:
+        # deploying again costs gas only.
+        if is_current(connection, known):
             return known
     support = deploy_support(sender)
     path.parent.mkdir(parents=True, exist_ok=True)
