@@ -25,17 +25,24 @@ contract Reenterer is IHeir {
     uint256 public attempts;
     uint256 public successes;
     bytes public refusal; // of the last attempt
+    bool private _isTrying; // what succeeds calls again: once is enough to be counted
 
     receive() external payable {
+        if (_isTrying) return;
+        _isTrying = true;
         _tryAll(msg.sender);
+        _isTrying = false;
     }
 
     function onMove(address from, address to, uint256) external {
+        if (_isTrying) return;
+        _isTrying = true;
         address federation = from == address(this) ? to : from;
         _try(federation, abi.encodeCall(IFederation.join, (3, bytes32(0), 1)));
         _try(federation, abi.encodeCall(IFederation.topUp, (0)));
         _try(federation, abi.encodeCall(IFederation.fund, (0)));
         _tryAll(federation);
+        _isTrying = false;
     }
 
     function _tryAll(address federation) private {
