@@ -17,7 +17,7 @@ from bafl.types import (
     Verdict,
     VoidReason,
 )
-from bafl.units import format_money, format_ppm, signed
+from bafl.units import ETHER, Currency, format_ppm, signed
 
 if TYPE_CHECKING:
     from bafl.chain.history import History
@@ -70,6 +70,7 @@ class Case:
     base_version: int | None = None
     reveals: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     reward_wei: int | None = None
+    currency: Currency = ETHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,13 @@ def explain(case: Case) -> Explanation:
     return Explanation("not judged", "its window was tallied without it")
 
 
-def case_of(history: History, record: UpdateRecord, floor_bps: int, phase: Phase) -> Case:
+def case_of(
+    history: History,
+    record: UpdateRecord,
+    floor_bps: int,
+    phase: Phase,
+    currency: Currency = ETHER,
+) -> Case:
     """Gather what the log says of an update. phase: of its window; see `phase_of`."""
     window = record.window
     turn, settled = history.turn(window), history.settled(window)
@@ -135,6 +142,7 @@ def case_of(history: History, record: UpdateRecord, floor_bps: int, phase: Phase
         base_version=turn.base_version if turn else None,
         reveals={who: reveal.scores for who, reveal in history.reveals(window).items()},
         reward_wei=reward,
+        currency=currency,
     )
 
 
@@ -216,7 +224,7 @@ def _beyond_keep(case: Case, tallied: Tallied) -> str:
 def _paid(case: Case, tallied: Tallied, consensus: int) -> str:
     text = f"consensus {_bps(consensus)}, {_use(case, tallied)}"
     if case.reward_wei:
-        text += f"; earned {format_money(case.reward_wei)}"
+        text += f"; earned {case.currency.format(case.reward_wei)}"
     elif case.reward_wei == 0:
         text += "; the pool had nothing to pay"
     return text

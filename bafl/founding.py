@@ -13,13 +13,14 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 from numpy.typing import NDArray
 
+from bafl.chain.currency import read_currency, require_balance
 from bafl.chain.deploy import (
     Support,
     deploy_federation,
     federation_initcode,
     find_creation_block,
 )
-from bafl.chain.errors import RpcError
+from bafl.chain.errors import NotACurrency, RpcError
 from bafl.chain.federation import Federation
 from bafl.codec.model import write_model
 from bafl.errors import ContractRefusal, SettingsError
@@ -27,11 +28,12 @@ from bafl.manifest import Manifest, Metric, RuleSpec
 from bafl.settings import FederationSettings
 from bafl.store.cid import cid, root_of
 from bafl.tasks import Task, open_task, state_arrays
-from bafl.types import Genesis, Root, TensorSpec
+from bafl.types import NATIVE, Genesis, Root, TensorSpec
 
 if TYPE_CHECKING:
     from bafl.chain.sender import Sender
     from bafl.store.base import Store
+    from bafl.units import Currency
 
 DTYPES = {
     "float32": "F32",
@@ -61,13 +63,18 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Founded:
-    """A federation on the chain. block: where its log begins. existed: was founded before."""
+    """A federation on the chain. block: where its log begins. existed: was founded before.
+
+    fund: what the settings want in its pool, in the currency's smallest unit.
+    """
 
     address: str
     block: int
     manifest: Manifest
     genesis: Genesis
     support: Support
+    currency: Currency
+    fund: int
     existed: bool = False
 
     @property
@@ -123,7 +130,9 @@ def found(
     Raises SettingsError where the contract refuses a parameter (before anything is paid),
     StoreError, ContractRefusal, ChainError.
     """
-    check_parameters(settings, drafted, sender)
+    currency = check_parameters(settings, drafted, sender)
+    fund = settings.fund_in(currency)
+    require_balance(sender.connection, currency, sender.address, fund, "fund")
     tell("putting manifest and genesis model into the store")
     with tempfile.TemporaryDirectory(prefix="bafl-") as folder:
         model, manifest = Path(folder) / "genesis", Path(folder) / "manifest"
@@ -134,7 +143,7 @@ def found(
     tell("deploying the shared contracts, where the chain has none yet")
     shared = support()
     tell("deploying the federation")
-    parameters = settings.parameters.resolve(sender.address)
+    parameters = settings.parameters.resolve(sender.address, currency)
     salt = salt_of(settings.name)
     initcode = federation_initcode(shared, sender.address, drafted.genesis, parameters)
     address = foretell(shared.registry, sender.address, salt, initcode)
@@ -146,7 +155,9 @@ def found(
             sender, shared, sender.address, drafted.genesis, parameters, salt
         ).block
     Federation(sender.connection, address)
-    return Founded(address, block, drafted.manifest, drafted.genesis, shared, existed)
+    return Founded(
+        address, block, drafted.manifest, drafted.genesis, shared, currency, fund, existed
+    )
 
 
 def foretell(registry: str, deployer: str, salt: bytes, initcode: bytes) -> str:
@@ -156,19 +167,24 @@ def foretell(registry: str, deployer: str, salt: bytes, initcode: bytes) -> str:
     return str(to_checksum_address(address))
 
 
-def check_parameters(settings: FederationSettings, drafted: Draft, sender: Sender) -> None:
+def check_parameters(settings: FederationSettings, drafted: Draft, sender: Sender) -> Currency:
     """Let the contract's own constructor look at the parameters, without a transaction.
 
-    Raises SettingsError with what the contract allows.
+    Returns the currency. Raises SettingsError with what the contract allows, or where no token is
+    at the currency's address.
     """
-    parameters = settings.parameters.resolve(sender.address)
+    try:
+        currency = read_currency(sender.connection, settings.parameters.currency or NATIVE)
+    except NotACurrency as error:
+        raise SettingsError(f"parameters.currency: {error}") from None
+    parameters = settings.parameters.resolve(sender.address, currency)
     nowhere = Support(_NOBODY, _NOBODY, _NOBODY, _NOBODY)
     initcode = federation_initcode(nowhere, sender.address, drafted.genesis, parameters)
     try:
         sender.connection.call(None, initcode, sender=sender.address)
     except RpcError:
         # Some nodes do not simulate creations; the deployment itself is simulated later.
-        return
+        return currency
     except ContractRefusal as refusal:
         if refusal.name == "ParameterOutOfRange":
             given = refusal.arguments
@@ -180,6 +196,7 @@ def check_parameters(settings: FederationSettings, drafted: Draft, sender: Sende
         if refusal.name == "ZeroAddress":
             key = _snake(str(refusal.arguments["parameter"]))
             raise SettingsError(f"parameters.{key} is the zero address: name another") from refusal
+    return currency
 
 
 def salt_of(name: str) -> bytes:

@@ -18,16 +18,21 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     StrictInt,
     ValidationError,
+    ValidationInfo,
+    model_validator,
 )
 
 from bafl import units
 from bafl.errors import SettingsError
-from bafl.types import Encoding, Parameters, Role
+from bafl.types import NATIVE, Encoding, Parameters, Role
 from bafl.urls import gateway_url
 
 MAX_BYTES = 1 << 20
+MONEY_BITS = 96
+IN_A_TOKEN = "in_a_token"  # noqa: S105
 BURN_ADDRESS = "0x000000000000000000000000000000000000dEaD"
 ENTRY_FORM = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 
@@ -52,6 +57,60 @@ def _counted(
         return number
 
     return BeforeValidator(read)
+
+
+def _money(
+    read: Callable[[str], units.Amount], plain: str, example: str, known: bool = True
+) -> PlainValidator:
+    """Accept an amount of the federation's currency.
+
+    Text becomes a whole number where the currency is the chain's own, and an `Amount` where only
+    the chain knows what a unit is. known: whether the file says which currency it is.
+    """
+
+    def check(value: object, info: ValidationInfo) -> int | units.Amount:
+        is_native = known and not (info.context or {}).get(IN_A_TOKEN)
+        if isinstance(value, units.Amount):
+            return value
+        if isinstance(value, str):
+            try:
+                amount = read(value)
+                if not is_native:
+                    return amount
+                number = units.ETHER.count(amount)
+            except ValueError as error:
+                raise ValueError(f"needs {error}") from None
+        elif type(value) is int:
+            number = value
+        else:
+            raise ValueError(f"needs a unit, such as {example}, or a whole number of {plain}")
+        if not 0 <= number < 1 << MONEY_BITS:
+            raise ValueError(f"is {number:,} {plain}; 0 to {(1 << MONEY_BITS) - 1:,} can be stored")
+        return number
+
+    return PlainValidator(check)
+
+
+def amounts(
+    currency: units.Currency, given: Mapping[str, int | units.Amount], where: str = ""
+) -> dict[str, int]:
+    """Return amounts, by what they are called, in the smallest unit of the currency they are in.
+
+    where: what to call the place in a message. Raises SettingsError listing every mistake.
+    """
+    found: dict[str, int] = {}
+    mistakes = []
+    for name, value in given.items():
+        try:
+            number = value if isinstance(value, int) else currency.count(value)
+            if not 0 <= number < 1 << MONEY_BITS:
+                raise ValueError(f"an amount from 0 to {currency.exact((1 << MONEY_BITS) - 1)}")
+            found[name] = number
+        except ValueError as error:
+            mistakes.append(f"{name} = {_shown(str(value))}: needs {error}")
+    if mistakes:
+        raise SettingsError((f"{where}: " if where else "") + "\n  ".join(mistakes))
+    return found
 
 
 def _whole(least: int, most: int) -> BeforeValidator:
@@ -140,8 +199,13 @@ def _roles(value: object) -> Role:
 
 
 Seconds = Annotated[int, _counted(units.parse_duration, "seconds", "'15min' or '2h'", 32)]
-Wei = Annotated[int, _counted(units.parse_money, "wei", "'0.1 ether'", 96)]
-WeiPerSecond = Annotated[int, _counted(units.parse_rate, "wei a second", "'0.01 ether/h'", 96)]
+Money = Annotated[int | units.Amount, _money(units.read_amount, "wei", "'0.1 ether'")]
+MoneyPerSecond = Annotated[
+    int | units.Amount, _money(units.read_rate, "wei a second", "'0.01 ether/h'")
+]
+AnyMoney = Annotated[
+    int | units.Amount, _money(units.read_amount, "wei", "'0.1 ether'", known=False)
+]
 Bytes = Annotated[int, _counted(units.parse_size, "bytes", "'1 MiB'", 40)]
 Setting: TypeAlias = Annotated[str | int | float | bool, BeforeValidator(_setting)]
 PathLike = Annotated[Path, BeforeValidator(_path)]
@@ -214,9 +278,11 @@ class RuleTable(BaseModel):
 class ParametersTable(_Table):
     """`[parameters]`: the contract's, with its names and defaults; see `IFederation.Parameters`.
 
-    treasury: by default the owner.
+    treasury: by default the owner. currency: of `min_stake`, `reward_rate` and all other money: a
+    token, by default the chain's own.
     """
 
+    currency: Address | None = None
     window_size: Uint8 = 16
     min_updates: Uint8 = 3
     max_wait: Seconds = 3600
@@ -229,15 +295,28 @@ class ParametersTable(_Table):
     slash_ppm: Uint32 = 20_000
     jail_period: Seconds = 86_400
     unbonding_period: Seconds = 604_800
-    min_stake: Wei = units.WEI_PER_ETHER // 10
-    reward_rate: WeiPerSecond = 0
+    min_stake: Money = units.WEI_PER_ETHER // 10
+    reward_rate: MoneyPerSecond = 0
     trust_samples: bool = False
     open: bool = False
     treasury: Address | None = None
     slash_sink: Address = BURN_ADDRESS
 
-    def resolve(self, owner: str) -> Parameters:
-        """Return what the constructor takes. owner: the treasury where none is named."""
+    @model_validator(mode="after")
+    def _names_a_stake(self) -> ParametersTable:
+        if self.currency is not None and "min_stake" not in self.model_fields_set:
+            raise ValueError("needs a min_stake, such as '100 USDC': the default is in ether")
+        return self
+
+    def resolve(self, owner: str, currency: units.Currency = units.ETHER) -> Parameters:
+        """Return what the constructor takes. owner: the treasury where none is named.
+
+        currency: what the chain says of `currency`. Raises SettingsError for amounts in another.
+        """
+        money = amounts(
+            currency,
+            {"parameters.min_stake": self.min_stake, "parameters.reward_rate": self.reward_rate},
+        )
         return Parameters(
             window_size=self.window_size,
             min_updates=self.min_updates,
@@ -251,12 +330,13 @@ class ParametersTable(_Table):
             slash_ppm=self.slash_ppm,
             jail_period_s=self.jail_period,
             unbonding_period_s=self.unbonding_period,
-            min_stake_wei=self.min_stake,
-            reward_rate_wei=self.reward_rate,
+            min_stake_wei=money["parameters.min_stake"],
+            reward_rate_wei=money["parameters.reward_rate"],
             trust_samples=self.trust_samples,
             open=self.open,
             treasury=self.treasury or owner,
             slash_sink=self.slash_sink,
+            currency=self.currency or NATIVE,
         )
 
 
@@ -269,12 +349,16 @@ class FederationSettings(_Table):
     payload: PayloadTable = PayloadTable()
     rule: RuleTable | None = None
     parameters: ParametersTable = ParametersTable()
-    fund: Wei = 0
+    fund: Money = 0
 
     @classmethod
     def load(cls, path: Path) -> FederationSettings:
         """Read a federation file. Raises SettingsError listing every mistake in it."""
         return _check(cls, path.name, _read(path))
+
+    def fund_in(self, currency: units.Currency) -> int:
+        """Return `fund` in the currency's smallest unit. Raises SettingsError."""
+        return amounts(currency, {"fund": self.fund})["fund"]
 
 
 class RunTable(_Table):
@@ -307,7 +391,7 @@ class NodeSettings(_Table):
     keystore: PathLike | None = None
     password_file: PathLike | None = None
     roles: Annotated[Role, BeforeValidator(_roles)] = Role.TRAINER | Role.VALIDATOR
-    stake: Wei | None = None
+    stake: AnyMoney | None = None
     name: str = Field(default="", max_length=80)
     task: TaskTable = TaskTable()
     run: RunTable = RunTable()
@@ -373,7 +457,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _check(kind: type[_Model], where: str, table: Mapping[str, Any]) -> _Model:
     try:
-        return kind.model_validate(table)
+        parameters = table.get("parameters")
+        in_a_token = isinstance(parameters, dict) and "currency" in parameters
+        return kind.model_validate(table, context={IN_A_TOKEN: in_a_token})
     except ValidationError as error:
         mistakes = sorted(_mistakes(kind, error))
         count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"

@@ -14,6 +14,9 @@ RAW = 0x55
 DAG_PB = 0x70
 """Multicodec of a root that is a UnixFS node with links."""
 
+NATIVE = "0x" + "00" * 20
+"""As a federation's currency: the chain's own."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Root:
@@ -125,7 +128,11 @@ NO_AGREEMENT = -(2**31)
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """`IFederation.Parameters`: periods in seconds, money in wei, the rest as named."""
+    """`IFederation.Parameters`: periods in seconds, the rest as named.
+
+    currency: a token's address, or `NATIVE`. Money (…_wei, here as everywhere) is in its smallest
+    unit, which is wei only where it is native.
+    """
 
     window_size: int
     min_updates: int
@@ -145,6 +152,7 @@ class Parameters:
     open: bool
     treasury: str
     slash_sink: str
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final
+
+from bafl.types import NATIVE
 
 WEI_PER_ETHER: Final = 10**18
 
@@ -34,20 +37,115 @@ _SIZE: Final[Mapping[str, int]] = {
     "gib": 1 << 30,
 }
 _QUANTITY = re.compile(r"([+-]?[0-9][0-9_]*(?:\.[0-9]+)?)\s*([A-Za-z]+)")
+_AMOUNT = re.compile(r"([+-]?[0-9][0-9_]*(?:\.[0-9]+)?)\s*([^\s\d.,/][^\s/]*)")
+_SYMBOL = re.compile(r"[^\s\d.,/][^\s/]{0,19}")
+
+
+@dataclass(frozen=True, slots=True)
+class Currency:
+    """What money is in: the one place where amounts get their unit, and lose it.
+
+    address: of the token, or `NATIVE`. symbol: what people write behind an amount.
+    """
+
+    address: str
+    symbol: str
+    decimals: int
+
+    @property
+    def is_native(self) -> bool:
+        """Whether it is the chain's own."""
+        return self.address == NATIVE
+
+    def format(self, amount: int) -> str:
+        """Write an amount: "1.25 ether", "20 gwei", "1,250.5 USDC"; six digits, toward zero."""
+        if self.is_native:
+            return format_money(amount)
+        return f"{_decimal(amount, 10**self.decimals)} {self.symbol}"
+
+    def exact(self, amount: int) -> str:
+        """Write an amount with all its digits."""
+        whole, rest = divmod(abs(amount), 10**self.decimals)
+        digits = f"{rest:0{self.decimals}d}".rstrip("0") if rest else ""
+        sign = "-" if amount < 0 else ""
+        return f"{sign}{whole:,}{'.' + digits if digits else ''} {self.symbol}"
+
+    def count(self, amount: Amount) -> int:
+        """Return an amount in the smallest unit; a rate is rounded down. Raises ValueError."""
+        names = _MONEY if self.is_native else {"units": 1, self.symbol.lower(): 10**self.decimals}
+        size = names.get(amount.unit.lower())
+        if size is None:
+            raise ValueError(self._wanted(amount))
+        exact = amount.value * size
+        if amount.per_s == 1 and exact.denominator != 1:
+            raise ValueError(self._wanted(amount))
+        return int(exact // amount.per_s)
+
+    def _wanted(self, amount: Amount) -> str:
+        if self.is_native:
+            return _WANTED_RATE if amount.per_s != 1 else _WANTED_MONEY
+        per = "/hour" if amount.per_s != 1 else ""
+        return (
+            f"an amount in {self.symbol} (token {self.address}) with at most {self.decimals} "
+            f"decimals, such as '10 {self.symbol}{per}', or in its smallest 'units'"
+        )
+
+
+ETHER: Final = Currency(NATIVE, "ether", 18)
+
+
+def currency_named(address: str, symbol: str, decimals: int) -> Currency:
+    """Return a token's currency; one whose symbol could be mistaken is called "token"."""
+    fit = symbol.isprintable() and _SYMBOL.fullmatch(symbol) and symbol.lower() not in _MONEY
+    return Currency(address, symbol if fit else "token", decimals)
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Money as somebody wrote it, before it is known what currency it is in.
+
+    per_s: of a rate, the seconds that it is for; else 1.
+    """
+
+    text: str
+    value: Fraction
+    unit: str
+    per_s: int = 1
+
+    def __str__(self) -> str:
+        return self.text
+
+
+_WANTED_MONEY = "an amount with a unit, such as '0.1 ether', '20 gwei' or '5 wei'"
+_WANTED_RATE = "an amount for a time, such as '0.01 ether/hour' or '5 gwei/s'"
+
+
+def read_amount(text: str) -> Amount:
+    """Read "0.1 ether" or "25 USDC". Raises ValueError saying what is allowed."""
+    match = _AMOUNT.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(_WANTED_MONEY)
+    return Amount(text.strip(), Fraction(match[1].replace("_", "")), match[2])
+
+
+def read_rate(text: str) -> Amount:
+    """Read "0.36 ether/hour" or "25 USDC/day". Raises ValueError saying what is allowed."""
+    amount, slash, period = text.partition("/")
+    per = _TIME.get(period.strip().lower())
+    if not slash or per is None:
+        raise ValueError(_WANTED_RATE)
+    read = read_amount(amount)
+    return Amount(text.strip(), read.value, read.unit, per)
 
 
 def parse_money(text: str) -> int:
     """Read "0.1 ether", "20 gwei" or "5 wei" as wei. Raises ValueError saying what is allowed."""
-    return _parse(text, _MONEY, "an amount with a unit, such as '0.1 ether', '20 gwei' or '5 wei'")
+    return ETHER.count(read_amount(text))
 
 
 def parse_rate(text: str) -> int:
     """Read "0.36 ether/hour" as wei a second, rounded down. Raises ValueError."""
-    amount, slash, period = text.partition("/")
-    per = _TIME.get(period.strip().lower())
-    if not slash or per is None:
-        raise ValueError("an amount for a time, such as '0.01 ether/hour' or '5 gwei/s'")
-    return parse_money(amount) // per
+    return ETHER.count(read_rate(text))
 
 
 def parse_duration(text: str) -> int:
@@ -64,14 +162,10 @@ def _parse(text: str, units: Mapping[str, int], wanted: str) -> int:
     match = _QUANTITY.fullmatch(text.strip())
     if match is None or match[2].lower() not in units:
         raise ValueError(wanted)
-    try:
-        value = Decimal(match[1].replace("_", "")) * units[match[2].lower()]
-        whole = int(value)
-    except (InvalidOperation, OverflowError):
-        raise ValueError(wanted) from None
-    if whole != value:
+    value = Fraction(match[1].replace("_", "")) * units[match[2].lower()]
+    if value.denominator != 1:
         raise ValueError(wanted)
-    return whole
+    return int(value)
 
 
 def format_money(wei: int) -> str:

@@ -78,6 +78,7 @@ class Chain:
         return (
             *(SIZE, SIZE - 1, 3600, *periods, staleness, 4, floor, slash, 86_400, 7 * 86_400),
             *(*money, False, True, self.owner, "0x000000000000000000000000000000000000dEaD"),
+            "0x0000000000000000000000000000000000000000",  # the native currency
         )
 
     def _create(self, initcode: bytes) -> str:

@@ -102,7 +102,7 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         address lens_,
         Genesis memory genesis_,
         Parameters memory p
-    ) EIP712("BAFL Federation", "1") {
+    ) EIP712("BAFL Federation", "1") Money(p.currency) {
         _requireAddress("owner", owner_);
         _requireAddress("lens", lens_);
         _requireAddress("treasury", p.treasury);
@@ -180,7 +180,11 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
 
     // ----------------------------------------------------------------------------------------------- membership
 
-    function join(uint8 roles, bytes32 profile, uint256 stake) external payable {
+    function join(
+        uint8 roles,
+        bytes32 profile,
+        uint256 stake
+    ) external payable nonReentrant taking(stake) {
         if (!OPEN) revert InvitationRequired();
         _join(roles, profile, stake);
     }
@@ -192,7 +196,7 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         uint256 nonce,
         uint256 deadline,
         bytes calldata signature
-    ) external payable nonReentrant {
+    ) external payable nonReentrant taking(stake) {
         if (block.timestamp > deadline) revert InvitationExpired(deadline);
         if (_s.invitationUsed[nonce]) revert InvitationUsed(nonce);
         bytes32 digest = _hashTypedDataV4(
@@ -208,7 +212,6 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     }
 
     function _join(uint256 roles, bytes32 profile, uint256 stake) private {
-        _take(stake);
         _resize(Members.join(_s, roles, profile, stake, MIN_STAKE));
     }
 
@@ -218,8 +221,7 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         emit ProfileChanged(msg.sender, profile);
     }
 
-    function topUp(uint256 amount) external payable {
-        _take(amount);
+    function topUp(uint256 amount) external payable nonReentrant taking(amount) {
         Members.topUp(_s, amount, MIN_STAKE);
     }
 
@@ -600,11 +602,10 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         if (msg.sender != owner) revert NotOwner(msg.sender);
     }
 
-    function fund(uint256 amount) external payable {
+    function fund(uint256 amount) external payable nonReentrant taking(amount) {
         if (_s.now_.get(Now.FLAGS) & Now.CLOSED != 0) revert IsClosed();
         uint256 pool = _s.till.get(Till.POOL) + amount;
         if (pool > type(uint104).max) revert AmountTooLarge(pool, type(uint104).max);
-        _take(amount);
         _s.till = _s.till.set(Till.POOL, pool);
         emit Funded(msg.sender, amount);
     }
@@ -681,7 +682,8 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
                 trustSamples: TRUST_SAMPLES,
                 open: OPEN,
                 treasury: TREASURY,
-                slashSink: SLASH_SINK
+                slashSink: SLASH_SINK,
+                currency: address(CURRENCY)
             });
     }
 

@@ -11,8 +11,9 @@ pragma solidity ^0.8.37;
 /// judged one at a time, in order; the next window is open for submissions meanwhile, so trainers never wait.
 ///
 /// Units: shares, reputations and agreement are parts per million ("ppm", 1e6 is one); scores are basis points;
-/// times are seconds; money is the smallest unit of the stake's currency. "Stake-weighted" always means by voting
-/// weight: stake x (1/2 + validator reputation / 2), fixed for the active set when a window's turn begins.
+/// times are seconds; money is the smallest unit of the federation's currency, the chain's own or one ERC-20 token,
+/// chosen at creation. "Stake-weighted" always means by voting weight: stake x (1/2 + validator reputation / 2), fixed
+/// for the active set when a window's turn begins.
 ///
 /// TRUST ASSUMPTIONS. Against shares of the revealed voting weight, without the judged update's author:
 ///  - less than 1/3 can do nothing; from 1/3 a window can be delayed (void); from 1/2 it can be chosen what is
@@ -20,6 +21,8 @@ pragma solidity ^0.8.37;
 ///  - the owner can invite, pause new submissions, close, and (like anyone) fund. It cannot touch stakes, scores,
 ///    models or rewards. An owner who invites can fill the seats with its own accounts.
 ///  - honest recomputation is needed by more than 1/3 of the weight: a validator can copy the first attestation.
+///  - a token is trusted to keep balances: one whose balances shrink by themselves can leave the last to be paid with
+///    nothing, and one that stops, or refuses an account, stops payments, but no window: judging calls no token.
 ///
 /// NOT GUARANTEED. That a payload can still be fetched; that a harmless but useless update is refused (it is not
 /// paid, but it is averaged in); that backdoors or flips which few validators can see are found; privacy of what an
@@ -50,6 +53,7 @@ interface IFederation {
     /// | open             | bool     | anyone with stake may join         | false          |
     /// | treasury         | address  | not zero; gets the pool's rest     | the owner      |
     /// | slashSink        | address  | not zero; gets slashed money       | 0x..dEaD       |
+    /// | currency         | address  | an ERC-20, or zero: the native one | the native one |
     ///
     /// The ring's longest life is 2 x maxWait + 8 x (commitPeriod + revealPeriod + 3 x attestPeriod).
     struct Parameters {
@@ -71,6 +75,7 @@ interface IFederation {
         bool open;
         address treasury;
         address slashSink;
+        address currency;
     }
 
     /// @notice Where the model comes from. `manifest` is the sha2-256 digest of a raw IPFS block of canonical JSON;
@@ -281,12 +286,17 @@ interface IFederation {
 
     error ParameterOutOfRange(string parameter, int256 given, int256 least, int256 most);
     error ZeroAddress(string parameter);
+    /// @notice There is no code at the address given as the currency.
+    error NoSuchCurrency(address currency);
     error NotOwner(address caller);
     error IsPaused();
     error IsClosed();
     error NotClosed();
     error WindowsInFlight(uint256 judgingWindow, uint256 openWindow);
 
+    /// @notice Native: another value came along. A token: another amount moved than was asked (a fee, a rebase), or
+    /// native money came along, where 0 is expected. A token that refuses reverts with its own error, or with
+    /// `SafeERC20FailedOperation` where it has none.
     error WrongAmount(uint256 sent, uint256 expected);
     error StakeBelowMinimum(uint256 given, uint256 minimum);
     error AmountTooLarge(uint256 given, uint256 maximum);
@@ -345,7 +355,8 @@ interface IFederation {
 
     // --------------------------------------------------------------------------------------------- membership
 
-    /// @notice Become a participant of an open federation. `stake` of the currency comes along (native: as value).
+    /// @notice Become a participant of an open federation. `stake` of the currency comes along (native: as value; a
+    /// token: taken from the caller, who has approved it before).
     /// A validator takes a free seat at once and judges from the next turn; see `takeSeat` when all are taken.
     /// `profile`: sha2-256 digest of a raw IPFS block of JSON (name, multiaddrs, encryption key), or zero.
     /// An address that was here before keeps its reputations.
@@ -353,6 +364,7 @@ interface IFederation {
 
     /// @notice Like `join`, with the owner's EIP-712 signature over
     /// Invitation(address participant,uint8 roles,uint256 nonce,uint256 deadline,uint64 epoch). Single use.
+    /// An owner that is a contract is asked instead (ERC-1271).
     function joinByInvitation(
         uint8 roles,
         bytes32 profile,

@@ -30,7 +30,8 @@ MALFORMED = -(2**15) + 1
 class Call:
     """One call of a contract. to: address, or None for the federation the sender works for.
 
-    contract: the artifact whose ABI has the function. value_wei: what comes along.
+    contract: the artifact whose ABI has the function. value_wei: what comes along, in the
+    federation's currency: `bafl.chain.currency.pay` sends it where that may be a token.
     """
 
     name: str
@@ -293,9 +294,18 @@ def invitation(
     return Invitation(terms.participant, terms.roles, nonce, deadline_s, epoch, signature)
 
 
-def invitation_signer(domain: SigningDomain, given: Invitation) -> str:
-    """Who signed an invitation (to compare with the owner; a contract's signature shows nobody).
+def invitation_digest(domain: SigningDomain, terms: Invitation) -> bytes:
+    """The 32 bytes that an owner signs; one that is a contract is asked about them (ERC-1271)."""
+    from eth_account.messages import encode_typed_data
 
+    message = encode_typed_data(full_message=_typed(domain, terms))
+    return keccak(b"\x19" + message.version + message.header + message.body)
+
+
+def invitation_signer(domain: SigningDomain, given: Invitation) -> str:
+    """Whose key signed an invitation, to compare with an owner that is no contract.
+
+    What a contract takes for its signature shows nobody, or none at all: ask the contract.
     Raises UsageError if the signature is none.
     """
     from eth_account import Account

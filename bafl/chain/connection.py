@@ -17,6 +17,7 @@ from bafl.chain.errors import ChainUnreachable, RpcError, decode_revert
 from bafl.chain.http import AnswerTooLong, BoundedSession
 from bafl.errors import ChainError, UsageError
 from bafl.retry import retry
+from bafl.units import ETHER, Currency
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -72,6 +73,8 @@ class Connection:
         self.name = f"{url.scheme}://{url.hostname}" + (f":{url.port}" if url.port else "")
         self.patience_s = patience_s
         self.on_wait = on_wait
+        self.currencies: dict[str, Currency] = {}
+        """What contracts' money is in, where it is not ether: to say it in their refusals."""
         self._session = BoundedSession()
         self._provider = HTTPProvider(
             rpc_url,
@@ -141,7 +144,7 @@ class Connection:
                 "URL right?"
             ) from None
         if isinstance(answer, dict) and answer.get("error") is not None:
-            raise self._refused(method, answer["error"], status)
+            raise self._refused(method, params, answer["error"], status)
         if status is not None:
             if status == 429 or status >= 500:
                 raise ChainUnreachable(f"{self.name} answers with HTTP status {status}")
@@ -152,7 +155,9 @@ class Connection:
             )
         return answer["result"]
 
-    def _refused(self, method: str, error: Any, status: int | None) -> Exception:
+    def _refused(
+        self, method: str, params: Sequence[Any], error: Any, status: int | None
+    ) -> Exception:
         raw = error if isinstance(error, dict) else {"message": str(error)}
         code = raw.get("code")
         code = code if type(code) is int else (status or 0)
@@ -160,7 +165,8 @@ class Connection:
         if method in ("eth_call", "eth_estimateGas"):
             data = _revert_data(raw.get("data"))
             if data or code == 3 or _REVERTED.search(message):
-                return decode_revert(data)
+                currency = self.currencies.get(params[0].get("to"), ETHER)
+                return decode_revert(data, currency=currency)
         if method != "eth_getLogs" and (status == 429 or _TRANSIENT.search(message)):
             return ChainUnreachable(f"{self.name} is busy: {message}")
         return RpcError(method, code, message)

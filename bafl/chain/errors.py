@@ -7,6 +7,8 @@ ChainError (bafl.errors)
 ├── ChainUnreachable               no answer, or none that is JSON-RPC: worth another try
 ├── RpcError                       the RPC refused; `code`, `message`
 ├── InsufficientFunds              the account cannot pay for a transaction
+├── InsufficientTokens             the account has not got what it is to pay in a token
+├── NotACurrency                   an address where no token is
 ├── FeesTooHigh                    the network asks for more than the limit set
 ├── NotMined                       a transaction that is not on the chain by its deadline
 ├── NonceTaken                     another transaction of the account took its place
@@ -22,9 +24,12 @@ from typing import TYPE_CHECKING, Any
 
 from bafl.chain.abi import artifact, checksum, decode_values, signature
 from bafl.errors import ChainError, ContractRefusal
+from bafl.units import ETHER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from bafl.units import Currency
 
 from eth_utils.crypto import keccak
 
@@ -32,6 +37,7 @@ KNOWN_ARTIFACTS = (
     "Federation",
     "FederationLens",
     "FederationRegistry",
+    "ICurrency",
     "Judging",
     "Members",
     "Tally",
@@ -65,6 +71,31 @@ class InsufficientFunds(ChainError):
         self.needed_wei = needed_wei
 
 
+class InsufficientTokens(ChainError):
+    """The account has not got what it is to pay in a token; amounts in its smallest unit."""
+
+    def __init__(
+        self, address: str, currency: Currency, balance: int, needed: int, name: str
+    ) -> None:
+        super().__init__(
+            f"{address} has {currency.exact(balance)} and {name} takes {currency.exact(needed)}: "
+            f"send it at least {currency.exact(needed - balance)} (token {currency.address})"
+        )
+        self.address = address
+        self.currency = currency
+        self.balance = balance
+        self.needed = needed
+
+
+class NotACurrency(ChainError):
+    """An address where no token is that amounts could be in."""
+
+    def __init__(self, address: str, why: str) -> None:
+        super().__init__(f"{address} is no currency: {why}")
+        self.address = address
+        self.why = why
+
+
 class FeesTooHigh(ChainError):
     """The network asks for more per gas than the limit set."""
 
@@ -90,10 +121,13 @@ def ether(wei: int) -> str:
     return f"{wei / 10**18:.9f}".rstrip("0").rstrip(".") + " ether"
 
 
-def decode_revert(data: bytes | None, what: str = "") -> ContractRefusal:
+def decode_revert(
+    data: bytes | None, what: str = "", currency: Currency = ETHER
+) -> ContractRefusal:
     """A revert's data as an exception (to raise, or to look at); never raises itself.
 
     data: as the RPC gave it; None or empty where there is none. what: the call, for the message.
+    currency: what the contract's money is in.
     """
     prefix = f"{what}: " if what else ""
     if not data:
@@ -113,7 +147,7 @@ def decode_revert(data: bytes | None, what: str = "") -> ContractRefusal:
         shown = checksum(value) if parameter["type"] == "address" else value
         arguments[parameter.get("name") or f"argument{i}"] = shown
     refusal = refusal_class(entry["name"])
-    return refusal(prefix + _sentence(entry["name"], arguments), arguments)
+    return refusal(prefix + _sentence(entry["name"], arguments, currency), arguments)
 
 
 def refusal_named(selector: bytes) -> str:
@@ -164,10 +198,10 @@ def _known() -> Mapping[bytes, Mapping[str, Any]]:
 
 
 _SENTENCES = {
-    "StakeBelowMinimum": "a stake of {given:ether} is below the minimum of {minimum:ether}; "
+    "StakeBelowMinimum": "a stake of {given:money} is below the minimum of {minimum:money}; "
     "add to it (top up)",
-    "AmountTooLarge": "{given:ether} is more than can be kept, {maximum:ether}",
-    "WrongAmount": "{sent:ether} came along where {expected:ether} was expected",
+    "AmountTooLarge": "{given:money} is more than can be kept, {maximum:money}",
+    "WrongAmount": "{sent:money} came along where {expected:money} was expected",
     "BaseTooStale": "base version {base} is too old; train on version {oldest} or newer",
     "BaseNotFinal": "base version {base} is not final; the latest is {latest}",
     "BaseNotNewer": "version {base} was trained before (last base: {last}); wait for a newer one",
@@ -180,8 +214,8 @@ _SENTENCES = {
     "InvitationRequired": "this federation takes members by invitation; ask its owner for one",
     "InvitationExpired": "the invitation ended at {deadline:time}; ask for a new one",
     "InvitationUsed": "the invitation {nonce} was used before; ask for a new one",
-    "InvitationInvalid": "the invitation was signed by {signer}, who is not the owner, or for "
-    "other terms or an older epoch",
+    "InvitationInvalid": "the owner, {signer}, has not signed this invitation: somebody else has, "
+    "or it is for other terms or an older epoch",
     "NotParticipant": "{account} is not a participant; join first",
     "AlreadyParticipant": "{account} is a participant already",
     "NotTrainer": "{account} is not a trainer of this federation, or is leaving it",
@@ -201,11 +235,16 @@ _SENTENCES = {
     "AlreadyActed": "{validator} has acted in this phase already",
     "NothingCommitted": "{validator} has committed to nothing in this window",
     "CommitmentMismatch": "scores, keep and salt do not hash to the commitment made",
-    "SeatTooCheap": "all seats are taken; a stake of {stake:ether} takes one from {needed:ether}",
+    "SeatTooCheap": "all seats are taken; a stake of {stake:money} takes one from {needed:money}",
     "UpdateForgotten": "update {updateId} is no longer in the ring; it is in the event log",
     "NoSuchVersion": "version {version} is not final yet",
     "NoSuchWindow": "there is no window {window} yet",
     "NothingToPay": "there is nothing to pay out",
+    "NoSuchCurrency": "there is no contract at {currency}, which is to be the currency",
+    "SafeERC20FailedOperation": "the token {token} refused the payment",
+    "ERC20InsufficientBalance": "{sender} has {balance:money} and pays {needed:money}",
+    "ERC20InsufficientAllowance": "{spender} is allowed to take {allowance:money}, "
+    "and this takes {needed:money}",
     "FailedDeployment": "there is a contract at this address already: choose another salt",
     "ParameterOutOfRange": "{parameter} is {given}, and has to be from {least} to {most}",
 }
@@ -213,16 +252,18 @@ _PHASES = ("none", "open", "sealed", "commit", "reveal", "tally", "attest", "fin
 
 
 class _Shown:
-    """A value with formats of its own: `{x:ether}`, `{x:time}`, `{x:phase}`."""
+    """A value with formats of its own: `{x:money}`, `{x:time}`, `{x:phase}`."""
 
-    def __init__(self, value: object) -> None:
+    def __init__(self, value: object, currency: Currency = ETHER) -> None:
         self.value = value
+        self.currency = currency
 
     def __format__(self, style: str) -> str:
         value = self.value
         if isinstance(value, int):
-            if style == "ether":
-                return ether(value)
+            if style == "money":
+                native = self.currency.is_native
+                return ether(value) if native else self.currency.exact(value)
             if style == "time" and value < 2**36:
                 return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
             if style == "phase" and value < len(_PHASES):
@@ -230,14 +271,16 @@ class _Shown:
         return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)
 
 
-def _sentence(name: str, arguments: Mapping[str, object]) -> str:
+def _sentence(name: str, arguments: Mapping[str, object], currency: Currency) -> str:
     listed = ", ".join(f"{key}={_Shown(value):}" for key, value in arguments.items())
     said = f"{name}({listed})"
     template = _SENTENCES.get(name)
     if template is None:
         return f"the contract refused: {said}"
     try:
-        sentence = template.format_map({key: _Shown(value) for key, value in arguments.items()})
+        sentence = template.format_map(
+            {key: _Shown(value, currency) for key, value in arguments.items()}
+        )
     except KeyError:
         return f"the contract refused: {said}"
     return f"{sentence} [{said}]"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from bafl.chain.abi import address_of, artifact, checksum, interface, struct, structs
 from bafl.chain.calls import SigningDomain
 from bafl.chain.connection import printable
+from bafl.chain.currency import known_currency
 from bafl.chain.sender import Sender
 from bafl.errors import ChainError, ContractRefusal
 from bafl.types import (
@@ -60,8 +61,8 @@ class Federation:
     """A federation's contract on a chain; thread-safe.
 
     Raises UsageError for an address that is none, ChainError where there is no contract, or one of
-    another kind. `parameters`, `genesis`, `owner` and `lens_address` never change; `is_known_code`
-    tells whether it is the contract that this package ships, byte for byte.
+    another kind. `parameters`, `currency`, `genesis`, `owner` and `lens_address` never change;
+    `is_known_code` tells whether it is the contract that this package ships, byte for byte.
     """
 
     def __init__(self, connection: Connection, address: str) -> None:
@@ -86,6 +87,8 @@ class Federation:
                 f"the contract at {self.address} on chain {self.chain_id} ({len(code):,} bytes of "
                 f"code) is not a BAFL federation: {error}"
             ) from error
+        self.currency = known_currency(connection, self.parameters.currency)
+        connection.currencies[self.address] = self.currency
         lens_code = connection.code(self.lens_address)
         if not lens_code:
             raise ChainError(f"{self.address} names the lens {self.lens_address}: nothing is there")

@@ -14,6 +14,7 @@ from bafl.cli.output import Output
 
 if TYPE_CHECKING:
     from bafl.settings import NodeSettings
+    from bafl.units import Amount
 
 DEFAULT_FILE = "node.toml"
 
@@ -121,23 +122,24 @@ def _task_settings(
     return settings
 
 
-def amount(value: object) -> int:
-    """Read an amount with a unit, such as `0.1 ether`, as wei: a type of click's."""
+def amount(value: object) -> Amount:
+    """Read an amount with a unit, such as `0.1 ether` or `25 USDC`: a type of click's.
+
+    Only the federation knows what it is in: see `Session.amount`.
+    """
     from bafl import units
 
-    return _parsed(value, units.parse_money)
+    return value if isinstance(value, units.Amount) else _parsed(value, units.read_amount)
 
 
 def duration(value: object) -> int:
     """Read a length of time, such as `7 days`, as seconds: a type of click's."""
     from bafl import units
 
-    return _parsed(value, units.parse_duration)
+    return value if isinstance(value, int) else _parsed(value, units.parse_duration)
 
 
-def _parsed(value: object, parse: Callable[[str], int]) -> int:
-    if isinstance(value, int):
-        return value
+def _parsed(value: object, parse: Callable[[str], R]) -> R:
     try:
         return parse(str(value))
     except ValueError as error:

@@ -76,6 +76,15 @@ class Output:
             yield
 
 
+def currency_json(currency: units.Currency) -> Mapping[str, Any]:
+    """Return what amounts are in, for a script; a null address is the chain's own currency."""
+    return {
+        "address": None if currency.is_native else currency.address,
+        "symbol": currency.symbol,
+        "decimals": currency.decimals,
+    }
+
+
 def make_table(
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],

@@ -10,6 +10,7 @@ from bafl.explain import Explanation, case_of, explain, phase_of
 from bafl.types import NO_SEAT, PPM, Phase, Role, UpdateRecord, View, Window
 
 if TYPE_CHECKING:
+    from bafl.chain.federation import Federation
     from bafl.chain.history import History
     from bafl.types import Parameters
 
@@ -137,13 +138,14 @@ def person(history: History, address: str) -> Person:
     )
 
 
-def judged(history: History, record: UpdateRecord, floor_bps: int, view: View) -> Judged:
+def judged(history: History, record: UpdateRecord, federation: Federation, view: View) -> Judged:
     """Return what became of an update. view: tells the phase of the window being judged."""
     phase = phase_of(history, record.window)
     for window in (view.judging, view.open):
         if window.id == record.window and window.phase != Phase.NONE:
             phase = window.phase
-    case = case_of(history, record, floor_bps, phase)
+    floor_bps = federation.parameters.reject_below_bps
+    case = case_of(history, record, floor_bps, phase, federation.currency)
     tallied = case.tallied
     return Judged(
         record=record,
@@ -170,7 +172,7 @@ def recent(history: History, count: int) -> list[UpdateRecord]:
 
 
 def judged_json(item: Judged, cid: str) -> Mapping[str, Any]:
-    """Return an update's row for a script; amounts as decimal strings of wei."""
+    """Return an update's row for a script; amounts as decimal strings."""
     record = item.record
     return {
         "update": record.id,

@@ -14,7 +14,7 @@ import click
 
 from bafl.cli.output import Output
 from bafl.errors import SettingsError, StoreError
-from bafl.settings import NodeSettings, read_address
+from bafl.settings import NodeSettings, amounts, read_address
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bafl.store.base import Store
     from bafl.tasks.base import Task
     from bafl.types import View, Window
+    from bafl.units import Amount
 
 T = TypeVar("T")
 
@@ -170,6 +171,24 @@ class Session:
         """Send a transaction and wait for it; one line when it is done."""
         with self.output.working(what):
             return self.sender.send(call)
+
+    def pay(self, call: Call, what: str) -> Receipt:
+        """Send a transaction that money comes along with; a line more where it is a token."""
+        from bafl.chain import currency
+
+        with self.output.working(what):
+            return currency.pay(self.federation, self.sender, call, self.output.line)
+
+    def amount(self, given: int | Amount, name: str) -> int:
+        """Return an amount in the smallest unit of the federation's currency.
+
+        name: of the setting. Raises SettingsError where it is in another.
+        """
+        return amounts(self.federation.currency, {name: given})[name]
+
+    def money(self, amount: int) -> str:
+        """Return an amount of the federation's currency as it is shown."""
+        return self.federation.currency.format(amount)
 
     def now(self) -> float:
         """Return the time to compare deadlines with: ours, or the chain's where it is ahead."""

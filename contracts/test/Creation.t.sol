@@ -217,6 +217,16 @@ contract CreationTest is Setup {
         this.make(p);
     }
 
+    function test_constructor_refusesACurrencyWithoutCode() public {
+        IFederation.Parameters memory p = usual();
+        p.currency = address(0xC01);
+        bytes4 refusal = IFederation.NoSuchCurrency.selector;
+        vm.expectRevert(abi.encodeWithSelector(refusal, address(0xC01)));
+        this.make(p);
+        vm.etch(address(0xC01), hex"00");
+        vm.assertEq(this.make(p).parameters().currency, address(0xC01));
+    }
+
     function testFuzz_constructor_refusesOtherCodecs(uint8 codec) public {
         vm.assume(codec != RAW && codec != DAG_PB);
         IFederation.Genesis memory genesis = usualGenesis();

@@ -2,13 +2,14 @@
 pragma solidity 0.8.37;
 
 import {IFederation} from "../IFederation.sol";
-import {Test, Vm} from "./Vm.sol";
+import {Purse} from "./Purse.sol";
+import {Vm} from "./Vm.sol";
 
 /// @title Ghost: a second book, kept from a federation's events alone
 /// @notice `_read()` takes the events in and refuses any that the ones before do not justify: a slash without a
 /// fault, a second settlement, an id used twice. `check()` compares the book with what the federation says, so it
 /// also shows that the events are enough to rebuild every number.
-abstract contract Ghost is Test {
+abstract contract Ghost is Purse {
     struct Person {
         uint256 stake;
         uint256 credit;
@@ -387,7 +388,8 @@ abstract contract Ghost is Test {
         assertEq(h.pool, _pool, "pool");
         assertEq(h.slashed, _slashed, "slashed");
         uint256 owed = stakes + credits + _pool + _slashed;
-        assertEq(address(federation).balance, owed + _forced, "the balance covers all, exactly");
+        uint256 balance = purseOf(parameters.currency, address(federation));
+        assertEq(balance, owed + _forced, "the balance covers all, exactly");
     }
 
     function _checkWindows(IFederation.Head memory h) private {

@@ -3,7 +3,9 @@ pragma solidity 0.8.37;
 
 import {IFederation} from "../IFederation.sol";
 import {Ghost} from "./Ghost.sol";
+import {Coin} from "./Purse.sol";
 import {Reenterer, Refuser} from "./Receivers.sol";
+import {HookedToken} from "./Tokens.sol";
 
 /// @title Handler: all who might have to do with a federation, and what comes to their minds
 /// @notice `step(seed)` does one thing: what a living federation does next, with its liars, sleepers, copyists and
@@ -35,6 +37,10 @@ contract Handler is Ghost {
             if (i == REFUSER) people.push(address(new Refuser()));
             else if (i == REENTERER) people.push(address(new Reenterer()));
             else people.push(address(uint160(0xA11CE000 + i)));
+        }
+        if (parameters.currency != address(0)) {
+            HookedToken(parameters.currency).register(people[REFUSER]);
+            HookedToken(parameters.currency).register(people[REENTERER]);
         }
         vm.recordLogs();
         _call(OWNER, 1000 ether, abi.encodeCall(IFederation.fund, (1000 ether)));
@@ -87,7 +93,7 @@ contract Handler is Ghost {
         uint256 value,
         bytes memory data
     ) private returns (bool success, bytes memory answer) {
-        vm.deal(who, who.balance + value);
+        value = endow(parameters.currency, address(federation), who, value);
         vm.prank(who);
         (success, answer) = address(federation).call{value: value}(data);
         if (success) {
@@ -430,7 +436,9 @@ contract Handler is Ghost {
 
     function _force() private {
         uint256 amount = 1 + _random(1e6);
-        vm.deal(address(federation), address(federation).balance + amount);
+        address target = address(federation);
+        if (parameters.currency == address(0)) vm.deal(target, target.balance + amount);
+        else Coin(parameters.currency).mint(target, amount);
         _noteForced(amount);
     }
 

@@ -58,6 +58,29 @@ contract InvariantsTest is Life {
     }
 }
 
+/// @notice The same with a token that calls whom it moves money of: nothing else knows of the currency.
+contract InvariantsWithATokenTest is Life {
+    function setUp() public {
+        IFederation.Parameters memory p = brisk();
+        p.currency = create("Tokens.sol:HookedToken", "");
+        begin(p, 12);
+        targetContract(address(handler));
+        bytes4[] memory selectors = new bytes4[](1);
+        selectors[0] = Handler.step.selector;
+        targetSelectors(address(handler), selectors);
+    }
+
+    /// hardhat-config: invariant.runs = 8
+    /// hardhat-config: invariant.failOnRevert = true
+    function invariant_theBooksAgreeWithAToken() public {
+        handler.check();
+    }
+
+    function afterInvariant() public {
+        handler.finish();
+    }
+}
+
 /// @notice Long lives, whose counters show that every transition was reached.
 contract LongLifeTest is Life {
     struct Event {
@@ -72,6 +95,7 @@ contract LongLifeTest is Life {
         if (seed % 3 == 0) p.open = false;
         if (seed % 5 == 0) p.minStake = 1e6;
         if (seed % 7 == 0) p.minStake = 2 ** 88;
+        if (seed % 4 == 1) p.currency = create("Tokens.sol:HookedToken", "");
         if (seed % 11 == 0) (p.windowSize, p.minUpdates, p.minValidators) = (1, 1, 1);
         begin(p, 8 + (seed % 10));
         live(seed, 300);
@@ -84,6 +108,18 @@ contract LongLifeTest is Life {
         vm.assertGt(handler.reached(IFederation.Withdrawn.selector), 0, "nobody left in time");
         handler.finish();
         checkReached();
+    }
+
+    function test_aLongLifeWithAToken() public {
+        IFederation.Parameters memory p = brisk();
+        p.currency = create("Tokens.sol:HookedToken", "");
+        begin(p, 12);
+        live(3, 400);
+        vm.assertGt(handler.reached(IFederation.Withdrawn.selector), 0, "nobody left in time");
+        handler.finish();
+        vm.assertGt(handler.reached(IFederation.Claimed.selector), 0, "nobody claimed");
+        vm.assertGt(handler.reached(IFederation.SlashedSwept.selector), 0, "nothing was slashed");
+        vm.assertGt(handler.reached(IFederation.PoolSwept.selector), 0, "no pool was left");
     }
 
     function test_aCrowdTakesSeatsFromEachOther() public {

@@ -17,6 +17,45 @@ contract Council {
     }
 }
 
+/// Owners that are contracts of other kinds.
+contract Deaf {
+    error Unreachable();
+
+    function isValidSignature(bytes32, bytes calldata) external pure returns (bytes4) {
+        revert Unreachable();
+    }
+}
+
+contract Glutton {
+    function isValidSignature(bytes32, bytes calldata) external pure returns (bytes4) {
+        while (true) {}
+        return 0x1626ba7e;
+    }
+}
+
+/// Answers what it was made with, to whatever it is asked.
+contract Parrot {
+    bytes private _answer;
+
+    constructor(bytes memory answer) {
+        _answer = answer;
+    }
+
+    fallback(bytes calldata) external returns (bytes memory) {
+        return _answer;
+    }
+}
+
+/// Has signed with its owner's key, as a wallet does, and changes state when asked.
+contract Meddler {
+    uint256 public asked;
+
+    function isValidSignature(bytes32, bytes calldata) external returns (bytes4) {
+        ++asked;
+        return 0x1626ba7e;
+    }
+}
+
 contract JoinByInvitationTest is Setup {
     address private constant WHO = address(0x3E3);
     bytes32 private constant PROFILE = keccak256("profile");
@@ -217,6 +256,99 @@ contract JoinByInvitationTest is Setup {
         _refuses(WHO, i, _sign(ownerKey, i), _invalid());
         council.approve(_digest(i));
         _join(i, "");
+    }
+
+    function _deployOwnedBy(address council) private {
+        owner = council;
+        IFederation.Parameters memory p = usual();
+        p.open = false;
+        deploy(p);
+    }
+
+    function test_joinByInvitation_asksAContractForTheseTermsAlone() public {
+        Council council = new Council();
+        _deployOwnedBy(address(council));
+        Invitation memory i = _invitation();
+        council.approve(_digest(i));
+        _refuses(address(0x07E4), i, "", _invalid());
+        i.roles = 3;
+        _refuses(WHO, i, "", _invalid());
+        i.roles = TRAINER;
+        i.deadline += 1;
+        _refuses(WHO, i, "", _invalid());
+        i.deadline -= 1;
+        address first = address(federation);
+        _deployOwnedBy(address(council));
+        _refuses(WHO, i, "", _invalid()); // another house of the same owner
+        federation = IFederation(first);
+        vm.chainId(5);
+        _refuses(WHO, i, "", _invalid());
+        vm.chainId(31_337);
+        _join(i, "");
+        bytes memory used = abi.encodeWithSelector(IFederation.InvitationUsed.selector, i.nonce);
+        _refuses(WHO, i, "", used);
+    }
+
+    function test_joinByInvitation_ofAContractEndsWithItsEpochAndItsWord() public {
+        Council council = new Council();
+        _deployOwnedBy(address(council));
+        Invitation memory i = _invitation();
+        council.approve(_digest(i));
+        vm.prank(address(council));
+        federation.bumpInvitationEpoch();
+        _refuses(WHO, i, "", _invalid());
+        i.epoch = 1;
+        council.approve(_digest(i));
+        council.approve(0); // takes it back
+        _refuses(WHO, i, "", _invalid());
+        council.approve(_digest(i));
+        _join(i, "");
+    }
+
+    function test_joinByInvitation_takesNoAnswerButTheRightOne() public {
+        bytes[6] memory answers = [
+            bytes(""),
+            hex"1626ba7e", // not a word
+            abi.encode(bytes4(0xffffffff)),
+            abi.encode(uint256(1)), // true is no signature
+            abi.encode(uint256(0x1626ba7e)), // the wrong end of the word
+            abi.encode(bytes32(bytes4(0x1626ba7e)) | bytes32(uint256(1)))
+        ];
+        for (uint256 k = 0; k < answers.length; ++k) {
+            _deployOwnedBy(address(new Parrot(answers[k])));
+            Invitation memory i = _invitation();
+            _refuses(WHO, i, _sign(ownerKey, i), _invalid());
+        }
+        _deployOwnedBy(address(new Parrot(abi.encode(bytes4(0x1626ba7e)))));
+        _join(_invitation(), hex"00");
+    }
+
+    function test_joinByInvitation_refusesWhenTheContractReverts() public {
+        _deployOwnedBy(address(new Deaf()));
+        Invitation memory i = _invitation();
+        _refuses(WHO, i, _sign(ownerKey, i), _invalid());
+    }
+
+    function test_joinByInvitation_refusesWhenTheContractWouldChangeAnything() public {
+        Meddler meddler = new Meddler();
+        _deployOwnedBy(address(meddler));
+        _refuses(WHO, _invitation(), "", _invalid());
+        vm.assertEq(meddler.asked(), 0);
+    }
+
+    /// The guest pays for that, and nobody else.
+    function test_joinByInvitation_refusesWhenTheContractEatsAllGas() public {
+        _deployOwnedBy(address(new Glutton()));
+        Invitation memory i = _invitation();
+        vm.deal(WHO, STAKE);
+        vm.prank(WHO);
+        (bool done, bytes memory answer) = address(federation).call{value: STAKE, gas: 3_000_000}(
+            _call(i, "")
+        );
+        vm.assertFalse(done);
+        vm.assertEq(answer, _invalid());
+        vm.assertEq(WHO.balance, STAKE);
+        vm.assertEq(federation.participant(WHO).roles, 0);
     }
 
     function test_joinByInvitation_joinsAnOpenFederationToo() public {

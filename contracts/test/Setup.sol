@@ -2,7 +2,8 @@
 pragma solidity 0.8.37;
 
 import {IFederation} from "../IFederation.sol";
-import {Test, Vm} from "./Vm.sol";
+import {Purse} from "./Purse.sol";
+import {Vm} from "./Vm.sol";
 
 /// @title Setup: a federation to test, and hands that play its participants
 /// @notice `deploy(usual())` makes a federation; `joinTrainers`, `joinValidators` fill it. Each step of
@@ -12,7 +13,7 @@ import {Test, Vm} from "./Vm.sol";
 /// Helpers act on the window that is being judged and on the latest version.
 /// @dev After a change of the contracts `hardhat build` comes before a run of single files: those compile
 /// the tests alone, and take the contracts' artifacts as they find them.
-abstract contract Setup is Test {
+abstract contract Setup is Purse {
     uint8 internal constant TRAINER = 1;
     uint8 internal constant VALIDATOR = 2;
     uint8 internal constant RAW = 0x55;
@@ -62,7 +63,8 @@ abstract contract Setup is Test {
                 trustSamples: false,
                 open: true,
                 treasury: treasury,
-                slashSink: sink
+                slashSink: sink,
+                currency: address(0)
             });
     }
 
@@ -114,9 +116,9 @@ abstract contract Setup is Test {
     // ----- Membership -----
 
     function joinAs(address who, uint8 roles, uint256 stake) internal {
-        vm.deal(who, who.balance + stake);
+        uint256 value = endow(who, stake);
         vm.prank(who);
-        federation.join{value: stake}(roles, keccak256(abi.encode(who)), stake);
+        federation.join{value: value}(roles, keccak256(abi.encode(who)), stake);
     }
 
     function joinTrainers(uint256 count) internal {
@@ -140,9 +142,21 @@ abstract contract Setup is Test {
     // ----- Owner -----
 
     function fund(uint256 amount) internal {
-        vm.deal(owner, owner.balance + amount);
+        uint256 value = endow(owner, amount);
         vm.prank(owner);
-        federation.fund{value: amount}(amount);
+        federation.fund{value: value}(amount);
+    }
+
+    // ----- Money -----
+
+    /// @notice Gives money of the federation's currency, and with a token the leave to take it.
+    /// @return The value that has to come along with it.
+    function endow(address who, uint256 amount) internal returns (uint256) {
+        return endow(federation.parameters().currency, address(federation), who, amount);
+    }
+
+    function purseOf(address who) internal view returns (uint256) {
+        return purseOf(federation.parameters().currency, who);
     }
 
     // ----- Time -----
@@ -424,7 +438,7 @@ abstract contract Setup is Test {
     function checkMoney() internal view {
         IFederation.Head memory h = federation.head();
         vm.assertEq(
-            address(federation).balance,
+            purseOf(address(federation)),
             uint256(h.stakes) + h.pool + h.credits + h.slashed,
             "accounted money is the balance"
         );

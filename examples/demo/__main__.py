@@ -151,7 +151,7 @@ def _found(task: str, anvil: Anvil, spec: str, out: Path, console: Console) -> S
             settings, drafted, sender, open_store(spec, "founder"), lambda: deploy_support(sender)
         )
         federation = Federation(connection, founded.address)
-        federation.sender(sender.account).send(calls.fund(settings.fund))
+        federation.sender(sender.account).send(calls.fund(founded.fund))
     console.print(f"Federation {founded.address} on chain {anvil.chain_id}, RPC {anvil.url}")
     stage = Stage(
         anvil.url, anvil.chain_id, founded.address, spec, out / "nodes", task, TASKS[task]

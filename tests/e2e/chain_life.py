@@ -17,7 +17,7 @@ from bafl.chain.federation import Federation
 from bafl.chain.history import HistoryFile
 from bafl.chain.sender import Sender
 from bafl.devnet import Anvil
-from bafl.types import DAG_PB, RAW, Encoding, Genesis, Parameters, Phase, Role, Root, Window
+from bafl.types import DAG_PB, NATIVE, RAW, Encoding, Genesis, Parameters, Phase, Role, Root, Window
 
 ETHER = 10**18
 BOTH = Role.TRAINER | Role.VALIDATOR
@@ -45,6 +45,7 @@ def parameters(owner: str, **changes: object) -> Parameters:
         open=True,
         treasury=owner,
         slash_sink=DEAD,
+        currency=NATIVE,
     )
     return replace(standard, **changes)  # type: ignore[arg-type]
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from bafl import units
 from bafl.errors import SettingsError
-from bafl.settings import BURN_ADDRESS, FederationSettings, NodeSettings
-from bafl.types import Encoding, Role
+from bafl.settings import BURN_ADDRESS, FederationSettings, NodeSettings, amounts
+from bafl.types import NATIVE, Encoding, Role
 
 OWNER = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 
@@ -34,12 +35,11 @@ def test_the_shortest_federation_file_gets_the_defaults_of_the_specification(
     assert (parameters.max_wait_s, parameters.unbonding_period_s) == (3600, 604_800)
     assert (parameters.min_stake_wei, parameters.reward_rate_wei) == (10**17, 0)
     assert (parameters.treasury, parameters.slash_sink) == (OWNER, BURN_ADDRESS)
+    assert parameters.currency == NATIVE
 
 
 def test_defaults_are_those_of_the_table_in_the_contracts_specification() -> None:
     """Reads the table itself, so that the two cannot drift apart."""
-    from bafl import units
-
     text = Path("contracts/IFederation.sol").read_text("utf-8")
     rows = [line.split("|") for line in text.splitlines() if line.strip().startswith("/// | ")]
     table = {row[1].strip(): (row[2].strip(), row[4].strip()) for row in rows[1:]}
@@ -49,7 +49,7 @@ def test_defaults_are_those_of_the_table_in_the_contracts_specification() -> Non
     assert len(table) == len(given)
     for camel, (unit, default) in table.items():
         key = "".join(f"_{c.lower()}" if c.isupper() else c for c in camel)
-        if key in {"treasury", "slash_sink"}:
+        if key in {"treasury", "slash_sink", "currency"}:
             continue
         if unit == "s" and default != "0":
             expected: object = units.parse_duration(default)
@@ -199,7 +199,7 @@ def test_paths_of_a_node_file_are_relative_to_its_folder(tmp_path: Path) -> None
     assert settings.password_file == Path("/etc/alice")
     assert settings.home == tmp_path / "alice.home"
     assert settings.roles == Role.VALIDATOR
-    assert settings.stake == 2 * 10**17
+    assert settings.stake == units.read_amount("0.2 ether")  # of a currency that is not known yet
     assert settings.task.settings == {"participant": 3}
     assert settings.run.poll == 2
     assert settings.run.encoding == Encoding.TOPK
@@ -268,3 +268,54 @@ def test_a_misspelt_gateway_setting_gets_the_right_name(tmp_path: Path) -> None:
     text = refusal(path, NodeSettings)
     assert "did you mean 'gateways'?" in text
     assert "has 2 mistakes" in text
+
+
+# --- a token as the currency ---
+
+TOKEN = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
+DOLLAR = units.Currency(TOKEN, "USDC", 6)
+IN_TOKENS = f"""
+name = "clinics"
+fund = "1_000 USDC"
+task.name = "heart"
+[parameters]
+reward_rate = "36 usdc/hour"
+min_stake = "50.5 USDC"
+currency = "{TOKEN}"
+"""
+
+
+def test_amounts_of_a_token_are_counted_once_the_token_is_known(tmp_path: Path) -> None:
+    settings = FederationSettings.load(write(tmp_path, IN_TOKENS))
+    parameters = settings.parameters.resolve(OWNER, DOLLAR)
+    assert parameters.currency == TOKEN
+    assert (parameters.min_stake_wei, parameters.reward_rate_wei) == (50_500_000, 10_000)
+    assert settings.fund_in(DOLLAR) == 1_000_000_000
+
+
+def test_amounts_of_another_currency_are_refused_all_at_once(tmp_path: Path) -> None:
+    wrong = IN_TOKENS.replace("36 usdc", "36 gwei").replace("50.5 USDC", "50.5 ether")
+    settings = FederationSettings.load(write(tmp_path, wrong))
+    with pytest.raises(SettingsError) as caught:
+        settings.parameters.resolve(OWNER, DOLLAR)
+    assert "parameters.min_stake = '50.5 ether': needs an amount in USDC" in str(caught.value)
+    assert "parameters.reward_rate = '36 gwei/hour': needs an amount in USDC" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["0.0000001 USDC", "-1 USDC", "1 USDT", "1 ether", "0.5 units"])
+def test_what_is_no_amount_of_the_token_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^--stake = '.*': needs an amount"):
+        amounts(DOLLAR, {"--stake": units.read_amount(text)})
+
+
+def test_a_token_in_a_federation_that_names_none_is_a_mistake(tmp_path: Path) -> None:
+    text = refusal(write(tmp_path, IN_TOKENS.replace("currency", "# currency")))
+    for key in ("parameters.min_stake = '50.5 USDC'", "parameters.reward_rate", "fund"):
+        assert key in text
+
+
+def test_a_token_needs_a_stake_of_its_own_and_an_address(tmp_path: Path) -> None:
+    text = refusal(write(tmp_path, IN_TOKENS.replace("min_stake", "# min_stake")))
+    assert "needs a min_stake, such as '100 USDC'" in text
+    text = refusal(write(tmp_path, IN_TOKENS.replace(TOKEN, "USDC")))
+    assert "parameters.currency = 'USDC': needs an address" in text

@@ -119,3 +119,58 @@ def test_sizes_scores_and_addresses_read_well() -> None:
     assert units.format_bps(-7210) == "\N{MINUS SIGN}7,210 bps"
     assert units.format_ppm(125_000) == "12.5 %"
     assert units.shorten("0x" + "12" * 20) == "0x1212…1212"
+
+
+# --- other currencies ---
+
+TOKEN = "0x" + "12" * 20
+
+
+@pytest.mark.parametrize(
+    ("decimals", "text", "amount", "written"),
+    [
+        (6, "1_250.5 USDC", 1_250_500_000, "1,250.5 USDC"),
+        (6, "0.000001 usdc", 1, "0.000001 USDC"),
+        (6, "7 units", 7, "0.000007 USDC"),
+        (0, "12 USDC", 12, "12 USDC"),
+        (18, "0.1 USDC", 10**17, "0.1 USDC"),
+        (24, "79228162514.264337593543950335 USDC", 79228162514264337593543950335 * 10**6, None),
+    ],
+)
+def test_a_tokens_amounts_are_read_and_written_with_its_decimals(
+    decimals: int, text: str, amount: int, written: str | None
+) -> None:
+    currency = units.Currency(TOKEN, "USDC", decimals)
+    counted = currency.count(units.read_amount(text))
+    assert counted == amount
+    assert written is None or currency.format(amount) == written
+
+
+@given(st.integers(0, 2**96), st.integers(0, 40))
+def test_a_tokens_amount_survives_writing_and_reading(amount: int, decimals: int) -> None:
+    currency = units.Currency(TOKEN, "USDC", decimals)
+    written = currency.exact(amount).replace(",", "")
+    assert currency.count(units.read_amount(written)) == amount
+
+
+def test_native_units_mean_nothing_in_a_token_and_the_other_way_round() -> None:
+    dollar = units.Currency(TOKEN, "USDC", 6)
+    for text in ("1 ether", "1 gwei", "1 wei", "0.0000001 USDC", "1 USDT"):
+        with pytest.raises(ValueError, match=r"in USDC \(token 0x.*at most 6 decimals"):
+            dollar.count(units.read_amount(text))
+    for text in ("1 USDC", "1 units"):
+        with pytest.raises(ValueError, match=r"such as '0\.1 ether'"):
+            units.ETHER.count(units.read_amount(text))
+
+
+@pytest.mark.parametrize(
+    "symbol", ["ether", "ETH", "wei", "", "A B", "x" * 21, "\x1b[31m", "1", "a/b"]
+)
+def test_a_symbol_that_could_be_mistaken_is_not_used(symbol: str) -> None:
+    assert units.currency_named(TOKEN, symbol, 6).symbol == "token"
+
+
+@pytest.mark.parametrize("symbol", ["USDC", "USDC.e", "USD₮0", "stETH", "€"])
+def test_other_symbols_are(symbol: str) -> None:
+    currency = units.currency_named(TOKEN, symbol, 6)
+    assert currency.count(units.read_amount(currency.exact(1_500_000))) == 1_500_000

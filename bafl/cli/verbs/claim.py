@@ -23,7 +23,7 @@ def command(session: Session) -> None:
     credit = session.federation.participant(session.account.address).credit_wei
     receipt = session.send(calls.claim(), "claiming")
     session.output.line(
-        f"Claimed {units.format_money(credit)} (fee {units.format_money(receipt.fee_wei)})."
+        f"Claimed {session.money(credit)} (fee {units.format_money(receipt.fee_wei)})."
     )
     session.output.emit(
         {

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bafl import units
 from bafl.cli.app import Verb
 from bafl.cli.options import session_options
 from bafl.errors import UsageError
@@ -39,7 +38,7 @@ def command(session: Session, yes: bool) -> None:
         head = session.federation.head()
     if head.slashed_wei:
         session.send(calls.sweep_slashed(), "sending slashed money to the sink")
-        out.line(f"Slashed money, {units.format_money(head.slashed_wei)}, went to the sink.")
+        out.line(f"Slashed money, {session.money(head.slashed_wei)}, went to the sink.")
     in_flight = (
         head.judging_window < head.open_window
         or session.federation.window(head.open_window).updates > 0
@@ -52,7 +51,7 @@ def command(session: Session, yes: bool) -> None:
     elif head.pool_wei:
         session.send(calls.sweep_pool(), "sending the pool to the treasury")
         out.line(
-            f"The rest of the pool, {units.format_money(head.pool_wei)}, went to the treasury "
+            f"The rest of the pool, {session.money(head.pool_wei)}, went to the treasury "
             f"{out.address(session.federation.parameters.treasury)}."
         )
     out.emit(

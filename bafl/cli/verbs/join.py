@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bafl import strictjson, units
+from bafl import strictjson
 from bafl.cli import invitations
 from bafl.cli.app import Verb
 from bafl.cli.options import amount as amount_type
@@ -20,6 +20,7 @@ from bafl.types import NO_SEAT, Role
 if TYPE_CHECKING:
     from bafl.cli.session import Session
     from bafl.types import Participant
+    from bafl.units import Amount
 
 
 @click.command("join", cls=Verb, example="bafl join --config node.toml")
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 )
 @session_options
 def command(
-    session: Session, invitation: Path | None, stake: int | None, top_up: int | None
+    session: Session, invitation: Path | None, stake: Amount | None, top_up: Amount | None
 ) -> None:
     """Become a participant, with a stake.
 
@@ -57,7 +58,7 @@ def command(
     settings = session.settings
     before = federation.participant(address)
     if top_up is not None:
-        session.send(calls.top_up(top_up), "adding to the stake")
+        session.pay(calls.top_up(session.amount(top_up, "--top-up")), "adding to the stake")
         _tell(session, "Added to the stake", federation.participant(address))
         return
     if before.roles:
@@ -68,8 +69,11 @@ def command(
             )
         _tell(session, "A participant already", before)
         return
-    amount = stake if stake is not None else settings.stake
-    amount = federation.parameters.min_stake_wei if amount is None else amount
+    amount = federation.parameters.min_stake_wei
+    if stake is not None:
+        amount = session.amount(stake, "--stake")
+    elif settings.stake is not None:
+        amount = session.amount(settings.stake, "stake")
     profile, profile_bytes = _profile(settings.name)
     if invitation is None:
         call = calls.join(settings.roles, amount, profile)
@@ -78,7 +82,7 @@ def command(
         call = calls.join_by_invitation(leave, amount, profile)
     if profile_bytes:
         _put(session, profile_bytes)
-    session.send(call, f"joining with {units.format_money(amount)}")
+    session.pay(call, f"joining with {session.money(amount)}")
     _tell(session, "Joined", federation.participant(address))
     out.line("Now run the node: bafl run")
 
@@ -108,7 +112,7 @@ def _tell(session: Session, done: str, participant: Participant) -> None:
     seated = f", {seat}" if Role.VALIDATOR in participant.roles else ""
     out.line(
         f"{done}: {out.address(session.account.address)} is {_words(participant.roles)} with "
-        f"{units.format_money(participant.stake_wei)} at stake{seated}."
+        f"{session.money(participant.stake_wei)} at stake{seated}."
     )
     out.emit(
         {

@@ -34,7 +34,7 @@ def command(session: Session) -> None:
             "Exit requested: no more submissions from now, no more judging from the next window on."
         )
         out.line(
-            f"The stake of {units.format_money(participant.stake_wei)} is free "
+            f"The stake of {session.money(participant.stake_wei)} is free "
             f"{units.format_when(until, session.now())} at the earliest: "
             "then run `bafl leave` again."
         )
@@ -48,7 +48,7 @@ def command(session: Session) -> None:
         return
     receipt = session.send(calls.withdraw(), "withdrawing the stake")
     out.line(
-        f"Left; {units.format_money(participant.stake_wei)} of stake paid out "
+        f"Left; {session.money(participant.stake_wei)} of stake paid out "
         f"(fee {units.format_money(receipt.fee_wei)})."
     )
     out.emit({"left": True, "stakeWei": str(participant.stake_wei), "withdrawableAt": None})

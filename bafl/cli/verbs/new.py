@@ -13,6 +13,7 @@ import click
 from bafl import units
 from bafl.cli.app import Verb
 from bafl.cli.options import session_options
+from bafl.cli.output import currency_json
 from bafl.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -48,19 +49,22 @@ def command(session: Session, file: Path) -> None:
             founded = founding.found(settings, drafted, sender, store, lambda: _support(session))
         except SettingsError as error:
             raise SettingsError(f"{file.name}: {error}") from None
-    fund = 0 if founded.existed else settings.fund
+    fund, currency = 0 if founded.existed else founded.fund, founded.currency
     if fund:
         from bafl.chain import calls
+        from bafl.chain.currency import pay
+        from bafl.chain.federation import Federation
 
-        funder = session.sender_to(founded.address)
-        funder.send(calls.fund(fund))
+        federation = Federation(session.connection, founded.address)
+        pay(federation, federation.sender(session.account), calls.fund(fund), out.line)
     spent = balance - session.connection.balance(sender.address)
+    of_which = "of which " if currency.is_native else "and "
     done = "Founded before:" if founded.existed else "Founded"
     out.line(f'{done} "{settings.name}" at {founded.address} (block {founded.block}).')
     out.line(
         f"  {drafted.manifest.parameters:,} parameters, {founded.manifest.metric.name}; manifest "
         f"{founded.manifest_cid}; cost {units.format_money(spent)}"
-        + (f", of which {units.format_money(fund)} fund the pool" if fund else "")
+        + (f", {of_which}{currency.format(fund)} fund the pool" if fund else "")
     )
     out.line("Those who join put into their node file:")
     out.line(f'  federation = "{founded.address}"')
@@ -76,6 +80,7 @@ def command(session: Session, file: Path) -> None:
             "parameters": drafted.manifest.parameters,
             "spentWei": str(spent),
             "fundWei": str(fund),
+            "currency": currency_json(currency),
             "existed": founded.existed,
             "support": asdict(founded.support),
         }

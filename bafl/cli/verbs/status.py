@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +10,7 @@ import click
 from bafl import units
 from bafl.cli.app import Verb
 from bafl.cli.options import session_options
+from bafl.cli.output import currency_json
 from bafl.types import NO_SEAT, PPM, Phase, Role
 
 if TYPE_CHECKING:
@@ -44,9 +45,8 @@ def command(session: Session, account: str | None, everything: bool) -> None:
     result: dict[str, Any] = {"federation": federation_json(session, seen)}
     if address is not None:
         records = history.updates_by(address)
-        floor = federation.parameters.reject_below_bps
         shown = records if everything else records[-LATEST:]
-        items = [judged(history, record, floor, view) for record in reversed(shown)]
+        items = [judged(history, record, federation, view) for record in reversed(shown)]
         _standing(session, address, view, history, now)
         _updates(session, items, len(records))
         result["participant"] = _standing_json(address, view, history, items)
@@ -68,16 +68,18 @@ def _federation(session: Session, seen: Picture, now: float) -> None:
     sealed = units.format_when(head.last_final_sealed_at_s, now)
     version += f", from updates sealed {sealed}" if head.version else ", the genesis model"
     people = f"{head.trainers} trainers, {head.seats.bit_count()} validators seated"
+    money, hourly = session.money, parameters.reward_rate_wei * 3600
     # A rate was rounded down to wei a second: 1 ether an hour should read as such.
-    rate = units.format_money(round(parameters.reward_rate_wei * 3600, -5))
+    rate = money(round(hourly, -5) if federation.currency.is_native else hourly)
     rows = [
         *([("task", manifest.task)] if manifest else []),
         ("version", version),
         *(("window", window_line(window, head.effective_size, now)) for window in seen.windows),
         ("people", f"{people} ({parameters.min_validators} needed), {len(roles)} in all"),
-        ("pool", f"{units.format_money(head.pool_wei)}, paying up to {rate} an hour"),
-        ("stakes", units.format_money(head.stakes_wei)),
-        ("joining", _joining(parameters)),
+        ("pool", f"{money(head.pool_wei)}, paying up to {rate} an hour"),
+        ("stakes", money(head.stakes_wei)),
+        *([] if federation.currency.is_native else [("currency", _currency(session))]),
+        ("joining", _joining(session, parameters)),
         ("owner", out.address(federation.owner)),
     ]
     _rows(session, rows)
@@ -88,9 +90,14 @@ def _rows(session: Session, rows: Sequence[tuple[str, str]]) -> None:
         session.output.line(f"  {name:<12}{text}")
 
 
-def _joining(parameters: Parameters) -> str:
+def _currency(session: Session) -> str:
+    currency = session.federation.currency
+    return f"{currency.symbol}, the token {session.output.address(currency.address)}"
+
+
+def _joining(session: Session, parameters: Parameters) -> str:
     how = "open to anyone" if parameters.open else "by invitation"
-    return f"{how}, with at least {units.format_money(parameters.min_stake_wei)} at stake"
+    return f"{how}, with at least {session.money(parameters.min_stake_wei)} at stake"
 
 
 def window_line(window: Window, size: int, now: float) -> str:
@@ -120,32 +127,32 @@ def _standing(session: Session, address: str, view: View, history: History, now:
     out.line(f"Participant {address}")
     if not participant.roles:
         former = "left the federation" if address in history.participants else "never joined"
-        out.line(f"  {former}; to claim: {units.format_money(participant.credit_wei)}")
+        out.line(f"  {former}; to claim: {session.money(participant.credit_wei)}")
         return
-    earned = units.format_money(sum(reward.wei for reward in history.rewards(address)))
+    earned = session.money(sum(reward.wei for reward in history.rewards(address)))
     reputation = (
         f"trainer {participant.trainer_reputation / PPM:.2f}, "
         f"validator {participant.validator_reputation / PPM:.2f}"
     )
+    mine = [slash for slash in history.slashes if slash.participant == address]
+    lost = sum(slash.amount_wei for slash in mine)
     rows = [
         ("roles", " and ".join(_roles(participant.roles)) + _seat(participant)),
-        ("stake", _stake(participant, history, address, now)),
-        ("rewards", f"{units.format_money(participant.credit_wei)} to claim, {earned} earned"),
+        ("stake", _stake(session, participant, lost, now)),
+        ("rewards", f"{session.money(participant.credit_wei)} to claim, {earned} earned"),
         ("reputation", reputation + _jailed(participant, now)),
         ("can submit", _can_submit(view)),
     ]
     if participant.asleep:
         rows.append(("asleep", "missed two windows in a row; a running node wakes it"))
-    rows += [
-        ("slashed", _slashed(slash)) for slash in history.slashes if slash.participant == address
-    ]
+    rows += [("slashed", _slashed(session, slash)) for slash in mine]
     _rows(session, rows)
 
 
-def _slashed(slash: Slash) -> str:
+def _slashed(session: Session, slash: Slash) -> str:
     from bafl.explain import FAULTS
 
-    amount = units.format_money(slash.amount_wei)
+    amount = session.money(slash.amount_wei)
     return f"{amount} in window {slash.window}: {FAULTS[slash.fault]}"
 
 
@@ -159,11 +166,10 @@ def _seat(participant: Participant) -> str:
     return ", without a seat" if participant.seat == NO_SEAT else f", seat {participant.seat}"
 
 
-def _stake(participant: Participant, history: History, address: str, now: float) -> str:
-    text = units.format_money(participant.stake_wei)
-    lost = sum(slash.amount_wei for slash in history.slashes if slash.participant == address)
+def _stake(session: Session, participant: Participant, lost: int, now: float) -> str:
+    text = session.money(participant.stake_wei)
     if lost:
-        text += f" (slashed: {units.format_money(lost)})"
+        text += f" (slashed: {session.money(lost)})"
     if participant.withdrawable_at_s:
         text += f", leaving; free {units.format_when(participant.withdrawable_at_s, now)}"
     return text
@@ -200,14 +206,14 @@ def _updates(session: Session, items: Sequence[Judged], total: int) -> None:
     out.line()
     out.table(
         ("update", "base", "verdict", "consensus", "share", "reward", "why"),
-        [update_row(item) for item in items],
+        [update_row(item, session.money) for item in items],
         title=f"Updates ({len(items)} of {total}, newest first)",
         right=("consensus", "share", "reward"),
     )
 
 
-def update_row(item: Judged) -> tuple[str, ...]:
-    """Return an update's cells."""
+def update_row(item: Judged, money: Callable[[int], str]) -> tuple[str, ...]:
+    """Return an update's cells. money: writes an amount."""
     from bafl.types import NO_CONSENSUS
 
     scored = item.consensus_bps is not None and item.consensus_bps > NO_CONSENSUS + 1
@@ -217,7 +223,7 @@ def update_row(item: Judged) -> tuple[str, ...]:
         item.explanation.verdict,
         units.signed(item.consensus_bps) if scored and item.consensus_bps is not None else "",
         units.format_ppm(item.share_ppm) if item.share_ppm else "",
-        units.format_money(item.reward_wei) if item.reward_wei else "",
+        money(item.reward_wei) if item.reward_wei else "",
         item.explanation.why,
     )
 
@@ -239,6 +245,7 @@ def federation_json(session: Session, seen: Picture) -> Mapping[str, Any]:
         "version": head.version,
         "paused": head.paused,
         "closed": head.closed,
+        "currency": currency_json(federation.currency),
         "poolWei": str(head.pool_wei),
         "stakesWei": str(head.stakes_wei),
         "windows": [window_json(window) for window in seen.windows],

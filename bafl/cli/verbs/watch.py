@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -69,10 +69,9 @@ def _look(session: Session, names: Names) -> _Look:
     federation = session.federation
     view = federation.view(federation.address)
     history = session.history_file.sync()
-    floor = federation.parameters.reject_below_bps
     return _Look(
         seen=picture(view, federation.parameters, history, session.waiting(view)),
-        items=[judged(history, record, floor, view) for record in recent(history, LATEST)],
+        items=[judged(history, record, federation, view) for record in recent(history, LATEST)],
         names=names.of(history.participants),
     )
 
@@ -156,7 +155,9 @@ def _render(session: Session, look: _Look, trouble: str = "") -> Any:
         metric = manifest.metric.name if manifest else "metric"
         version += f"   {metric} {values[-1]:.4g}  {spark(values[-40:])}"
     parts: list[Any] = [Text(version, style="bold"), *(Text(line) for line in lines)]
-    people = [_person_row(person, name(person.address), now) for person in seen.people]
+    people = [
+        _person_row(person, name(person.address), now, session.money) for person in seen.people
+    ]
     parts += [Text(), make_table(PEOPLE, people, right=PEOPLE[2:9])]
     if look.items:
         verdicts = [_verdict_row(item, name(item.record.participant)) for item in look.items]
@@ -178,7 +179,9 @@ def _verdict_row(item: Judged, name: str) -> tuple[str, ...]:
     )
 
 
-def _person_row(person: Person, name: str, now: float) -> tuple[str, ...]:
+def _person_row(
+    person: Person, name: str, now: float, money: Callable[[int], str]
+) -> tuple[str, ...]:
     state = []
     if person.jailed_until_s > now:
         state.append(f"jailed, free {units.format_when(person.jailed_until_s, now)}")
@@ -187,7 +190,7 @@ def _person_row(person: Person, name: str, now: float) -> tuple[str, ...]:
     if person.leaving:
         state.append("leaving")
     if person.slashed_wei:
-        state.append(f"slashed {units.format_money(person.slashed_wei)}")
+        state.append(f"slashed {money(person.slashed_wei)}")
     return (
         name,
         "+".join(role.name[0].lower() for role in person.roles if role.name),
@@ -196,8 +199,8 @@ def _person_row(person: Person, name: str, now: float) -> tuple[str, ...]:
         str(person.submitted),
         str(person.used),
         str(person.refused),
-        units.format_money(person.earned_wei),
-        units.format_money(person.stake_wei),
+        money(person.earned_wei),
+        money(person.stake_wei),
         ", ".join(state),
     )
 
