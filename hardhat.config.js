@@ -46,7 +46,7 @@ const test = {
 
 const tests = "contracts/test";
 
-const compiled = ({ viaIR = true, runs = Number(process.env.RUNS ?? 500) } = {}) => ({
+const compiled = ({ viaIR = true, runs = 500 } = {}) => ({
   version: "0.8.37",
   path: compiler,
   settings: {
@@ -62,7 +62,7 @@ export default defineConfig({
     compilers: [compiled()],
     overrides: {
       // What a window costs is mostly its loops, and this library has room for them.
-      "contracts/libraries/Judging.sol": compiled({ runs: Number(process.env.JRUNS ?? 20_000) }),
+      "contracts/libraries/Judging.sol": compiled({ runs: 20_000 }),
       // Tests of the federation hold no contract code and compile twenty times faster without viaIR.
       ...Object.fromEntries(
         readdirSync(tests)

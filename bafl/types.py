@@ -179,7 +179,6 @@ class Window:
     committed: int
     revealed: int
     attested: int
-    keep: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@ pragma solidity ^0.8.37;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
-import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {LibBit} from "solady/src/utils/LibBit.sol";
+import {LibCall} from "solady/src/utils/LibCall.sol";
 
 import {IFederation} from "./IFederation.sol";
 import {Money} from "./Money.sol";
@@ -33,7 +33,7 @@ import {
 
 /// @title A BAFL federation
 /// @notice Specified in `IFederation.sol`.
-contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTransient {
+contract Federation is IFederation, Money, EIP712, ReentrancyGuardTransient {
     using Ledger for Ledger.State;
     using Words for uint256;
 
@@ -52,6 +52,7 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     address public immutable lens;
 
     bytes32 private immutable MANIFEST;
+    bytes32 private immutable GENESIS_MODEL;
     uint8 private immutable MANIFEST_CODEC = RAW;
     uint8 private immutable MODEL_CODEC;
     uint8 private immutable WINDOW_SIZE;
@@ -154,6 +155,7 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         SLASH_SINK = p.slashSink;
         CREDIT_UNIT = p.minStake / Ledger.PPM;
 
+        GENESIS_MODEL = genesis_.model;
         _s.models[0] = genesis_.model;
         _s.now_ =
             Words.put(Now.OPEN, 1) |
@@ -524,7 +526,15 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         address[] calldata validators
     ) external {
         _loadPhase(window_, Phase.Tally);
-        Judging.tally(_s, _rules(), authors, validators);
+        Judging.tally(_s, _rules(), _asWords(authors), _asWords(validators));
+    }
+
+    /// @dev Words are passed on as they are, without a look at each; `Judging` takes of each an address.
+    function _asWords(address[] calldata accounts) private pure returns (uint256[] calldata words) {
+        assembly ("memory-safe") {
+            words.offset := accounts.offset
+            words.length := accounts.length
+        }
     }
 
     // --------------------------------------------------------------------------------------------- attestation
@@ -556,7 +566,7 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
             round = round.set(Round.STAGE, Round.FINAL);
             uint256 version = _s.now_.get(Now.VERSION) + 1;
             _s.now_ = _s.now_.set(Now.VERSION, version);
-            _s.models[version] = rootDigest;
+            _s.models[version % Ledger.MODELS] = rootDigest;
             emit VersionFinalized(version, window_, rootDigest);
         }
         _s.round = round;
@@ -589,6 +599,13 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         }
         if (block.timestamp <= last) revert TooEarly(last + 1);
         Judging.discard(_s, _rules(), reason);
+    }
+
+    // ------------------------------------------------------------------------------------------- several at once
+
+    function multicall(bytes[] calldata calls) external {
+        for (uint256 i = 0; i < calls.length; ++i)
+            LibCall.delegateCallContract(address(this), calls[i]);
     }
 
     // --------------------------------------------------------------------------------------------------- owner
@@ -688,7 +705,7 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     }
 
     function genesis() external view returns (Genesis memory) {
-        return Genesis(MANIFEST, _s.models[0], MODEL_CODEC);
+        return Genesis(MANIFEST, GENESIS_MODEL, MODEL_CODEC);
     }
 
     function head() external view returns (Head memory h) {
@@ -783,8 +800,6 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
             w.revealed = uint32(Round.revealed(round));
             w.attested = uint32(round.get(Round.ATTESTED));
         }
-        if (_outcomeOf(now_, id) != Ledger.UNTALLIED)
-            w.keep = uint8(_s.results[Ledger.placeOf(id, 0) / 4].get(Result.KEEP));
     }
 
     function update(uint256 updateId) external view returns (Update memory u) {
@@ -798,8 +813,9 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
         u.rootDigest = _s.digests[Ledger.placeOf(id, index)];
         u.rootCodec = _codecOf(now_, id, index);
         if (_outcomeOf(now_, id) == Ledger.UNTALLIED) return u;
-        uint256 result = Words.lane(_s.results[Ledger.placeOf(id, index) / 4], index % 4, 64);
-        u.verdict = Verdict(result.get(Result.VERDICT));
+        uint256 results = _s.results[Ledger.resultsOf(id) + index / Result.PER_WORD];
+        uint256 result = results >> ((index % Result.PER_WORD) * Result.WIDTH);
+        u.verdict = Verdict(result.get(Result.VERDICT) + 1);
         u.share = uint32(result.get(Result.SHARE));
     }
 
@@ -811,8 +827,11 @@ contract Federation is IFederation, Money, EIP712, Multicall, ReentrancyGuardTra
     }
 
     function modelDigest(uint32 version) public view returns (bytes32) {
-        if (version > _s.now_.get(Now.VERSION)) revert NoSuchVersion(version);
-        return _s.models[version];
+        uint256 latest = _s.now_.get(Now.VERSION);
+        if (version > latest) revert NoSuchVersion(version);
+        if (version == 0) return GENESIS_MODEL;
+        if (version + Ledger.MODELS <= latest) revert VersionForgotten(version);
+        return _s.models[version % Ledger.MODELS];
     }
 
     function cidOf(uint256 updateId) external view returns (string memory) {

@@ -139,7 +139,6 @@ interface IFederation {
         uint32 committed; // bitmaps of seats
         uint32 revealed;
         uint32 attested;
-        uint8 keep; // after the tally
     }
 
     /// @notice An update as views give it, while it is in the ring (else `UpdateForgotten`). Author, base, encoding
@@ -215,7 +214,7 @@ interface IFederation {
     event UpdateSubmitted(
         uint256 indexed updateId,
         address indexed participant,
-        uint256 indexed baseVersion,
+        uint256 baseVersion,
         bytes32 rootDigest,
         uint8 rootCodec,
         uint8 encoding,
@@ -240,7 +239,7 @@ interface IFederation {
         uint8 keep
     );
     /// @notice `consensus`: as `scores` in `ScoresRevealed` (-32768: none, -32767: malformed). `verdicts`: likewise,
-    /// each a `Verdict`. `shares`: one element an update, in ppm. `agreement`: one element a seat that revealed,
+    /// each a `Verdict`. `shares`: three bytes an update, in ppm. `agreement`: one element a seat that revealed,
     /// ascending seats, in ppm (-2147483648: none). `overruled`: bitmap of seats whose code stood against a consensus
     /// of real scores.
     event WindowTallied(
@@ -248,7 +247,7 @@ interface IFederation {
         uint8 keep,
         bytes32 consensus,
         bytes32 verdicts,
-        uint256[] shares,
+        bytes shares,
         int256[] agreement,
         uint32 overruled
     );
@@ -351,6 +350,8 @@ interface IFederation {
     error TooFewReveals(uint256 revealedWeight, uint256 activeWeight);
     error UpdateForgotten(uint256 updateId);
     error NoSuchVersion(uint256 version);
+    /// @notice Too old: its root is in its `VersionFinalized` event.
+    error VersionForgotten(uint256 version);
     error NoSuchWindow(uint256 window);
 
     // --------------------------------------------------------------------------------------------- membership
@@ -454,6 +455,12 @@ interface IFederation {
     /// not change. Bounded, calls nothing outside.
     function discard(uint32 window) external;
 
+    // ---------------------------------------------------------------------------------------- several at once
+
+    /// @notice Do several of these calls, encoded, in one transaction: all, or none and the first refusal. Takes no
+    /// native money, so that no payment counts twice.
+    function multicall(bytes[] calldata calls) external;
+
     // -------------------------------------------------------------------------------------------------- owner
 
     /// @notice Add to the reward pool. Anyone.
@@ -486,11 +493,12 @@ interface IFederation {
     /// @notice The commitment, or after the reveal the scores, of a seat in the window being judged. Of a commitment the
     /// bits 95, 111, 127, 143, 159 and 175 are zero.
     function commitmentOf(uint8 seat) external view returns (bytes32);
+    /// @notice Root of a version's model: of the genesis model, version 0, and of the last 64 versions.
     function modelDigest(uint32 version) external view returns (bytes32);
     function invitationEpoch() external view returns (uint64);
     /// @notice CID of an update's payload, while it is in the ring (8 windows).
     function cidOf(uint256 updateId) external view returns (string memory);
-    /// @notice CID of a version's model; version 0 is the genesis model.
+    /// @notice CID of a version's model, likewise.
     function modelCid(uint32 version) external view returns (string memory);
     function manifestCid() external view returns (string memory);
 }

@@ -238,6 +238,7 @@ _SENTENCES = {
     "SeatTooCheap": "all seats are taken; a stake of {stake:money} takes one from {needed:money}",
     "UpdateForgotten": "update {updateId} is no longer in the ring; it is in the event log",
     "NoSuchVersion": "version {version} is not final yet",
+    "VersionForgotten": "version {version} has left the contract; it is in the event log",
     "NoSuchWindow": "there is no window {window} yet",
     "NothingToPay": "there is nothing to pay out",
     "NoSuchCurrency": "there is no contract at {currency}, which is to be the currency",

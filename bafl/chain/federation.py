@@ -172,7 +172,8 @@ class Federation:
         return Update(raw.id, _root(raw.digest, raw.codec), raw.verdict, raw.share_ppm)
 
     def model_root(self, version: int) -> Root:
-        """The root of a final version's model. Raises ContractRefusal (NoSuchVersion)."""
+        """The root of a final version's model. Raises ContractRefusal (NoSuchVersion, or
+        VersionForgotten where 64 others have followed)."""
         return _root(self._one("modelDigest", version), self.genesis.model.codec)
 
     def commitment_of(self, seat: int) -> bytes:
@@ -268,8 +269,8 @@ def check_head(head: Head) -> Head:
 
 def check_window(window: Window) -> Window:
     """Refuse a window that no federation has: ChainError."""
-    if window.updates > MAX_UPDATES or window.keep > window.updates:
-        raise ChainError(f"window {window.id}: {window.updates} updates, {window.keep} kept")
+    if window.updates > MAX_UPDATES:
+        raise ChainError(f"window {window.id}: {window.updates} updates")
     if (window.committed | window.revealed | window.attested) & ~window.active:
         raise ChainError(f"window {window.id}: seats that acted and are not active")
     return window

@@ -271,7 +271,7 @@ class History:
             verdicts=tuple(
                 _VERDICT(v, f"window {window}") for v in unpack_scores(a["verdicts"], n)
             ),
-            shares_ppm=tuple(a["shares"]),
+            shares_ppm=_numbers(a["shares"]),
             agreement_ppm=tuple(a["agreement"]),
             overruled=a["overruled"],
         )

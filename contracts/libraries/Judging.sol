@@ -7,6 +7,7 @@ import {LibBit} from "solady/src/utils/LibBit.sol";
 import {IFederation} from "../IFederation.sol";
 import {Lanes} from "./Lanes.sol";
 import {Ledger} from "./Ledger.sol";
+import {Numbers} from "./Numbers.sol";
 import {Scores} from "./Scores.sol";
 import {Settling} from "./Settling.sol";
 import {Tally} from "./Tally.sol";
@@ -87,8 +88,8 @@ library Judging {
     function tally(
         Ledger.State storage s,
         Rules memory rules,
-        address[] calldata authors,
-        address[] calldata validators
+        uint256[] calldata authors,
+        uint256[] calldata validators
     ) external {
         uint256 round = s.round;
         Tally.Case memory input;
@@ -116,7 +117,7 @@ library Judging {
             uint8(outcome.keep),
             bytes32(outcome.consensus),
             bytes32(outcome.verdicts),
-            outcome.shares,
+            Numbers.list(outcome.shares),
             outcome.agreement,
             uint32(outcome.overruled)
         );
@@ -130,11 +131,21 @@ library Judging {
         Settling.settle(s, rules, round, settlement);
     }
 
+    /// @dev The index is below the length.
+    function _addressAt(
+        uint256[] calldata words,
+        uint256 index
+    ) private pure returns (address account) {
+        assembly ("memory-safe") {
+            account := shr(96, shl(96, calldataload(add(words.offset, shl(5, index)))))
+        }
+    }
+
     function _readReveals(
         Ledger.State storage s,
         Tally.Case memory input,
         uint256 revealed,
-        address[] calldata validators
+        uint256[] calldata validators
     ) private view {
         uint256 m = validators.length;
         if (m != LibBit.popCount(revealed)) revert IFederation.InvalidValidators(m, address(0));
@@ -147,10 +158,10 @@ library Judging {
             // ascending seats as have revealed, each of which has, are all that have.
             uint256 next;
             for (uint256 v = 0; v < m; ++v) {
-                bytes32 ballot = s.ballots[validators[v]];
+                bytes32 ballot = s.ballots[_addressAt(validators, v)];
                 uint256 seat = Scores.seatOf(ballot);
                 if (seat <= next || !Ledger.isIn(revealed, seat - 1))
-                    revert IFederation.InvalidValidators(v, validators[v]);
+                    revert IFederation.InvalidValidators(v, _addressAt(validators, v));
                 next = seat--;
                 (bytes32 row, uint256 keep) = Scores.unpack(ballot);
                 input.scores.set(v, uint256(row));
@@ -165,7 +176,7 @@ library Judging {
     function _readAuthors(
         Ledger.State storage s,
         uint256 round,
-        address[] calldata authors
+        uint256[] calldata authors
     ) private view returns (uint256[] memory given) {
         given = DynamicArrayLib.malloc(authors.length);
         uint256 active = Round.active(round);
@@ -173,11 +184,11 @@ library Judging {
         unchecked {
             // Safe: i < n, the length of both arrays.
             for (uint256 i = 0; i < authors.length; ++i) {
-                uint256 duty = _asOf(s.duties[authors[i]], round.get(Round.WINDOW));
+                uint256 duty = _asOf(s.duties[_addressAt(authors, i)], round.get(Round.WINDOW));
                 uint256 place =
                     Words.put(Duty.WINDOW, round.get(Round.WINDOW)) | Words.put(Duty.INDEX, i);
                 if ((duty ^ place) & Duty.PLACE != 0)
-                    revert IFederation.InvalidAuthors(i, authors[i]);
+                    revert IFederation.InvalidAuthors(i, _addressAt(authors, i));
                 given.set(i, _asAuthor(s, duty, version, active));
             }
         }
@@ -227,21 +238,24 @@ library Judging {
         uint256[] memory authors
     ) private {
         uint256[] memory shares = outcome.shares;
-        uint256 place = Ledger.placeOf(window, 0) / 4;
-        uint256 keep = Words.put(Result.KEEP, outcome.keep);
+        uint256 place = Ledger.resultsOf(window);
         unchecked {
-            // Safe: i < n <= 16, the length of both arrays. The last goes first, so that each pushes those after it up,
-            // and those of another word out.
+            // Safe: i < n <= 16, the length of both arrays. The last goes first, so that each pushes those after it up.
             uint256 i = authors.length;
             uint256 verdicts = outcome.verdicts >> (256 - 16 * i);
             uint256 word;
             while (i != 0) {
                 --i;
                 uint256 result =
-                    authors.get(i).get(Author.ID) | Words.put(Result.SHARE, shares.get(i)) | keep;
-                word = (word << 64) | result | Words.put(Result.VERDICT, uint8(verdicts));
+                    authors.get(i).get(Author.ID) |
+                        Words.put(Result.SHARE, shares.get(i)) |
+                        Words.put(Result.VERDICT, uint8(verdicts) - 1);
                 verdicts >>= 16;
-                if (i % 4 == 0) s.results[place + i / 4] = word;
+                word = (word << Result.WIDTH) | result;
+                if (i % Result.PER_WORD == 0) {
+                    s.results[place + i / Result.PER_WORD] = word;
+                    word = 0;
+                }
             }
         }
     }

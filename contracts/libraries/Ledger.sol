@@ -12,12 +12,15 @@ library Ledger {
     uint256 internal constant TRAINER = 1;
     uint256 internal constant VALIDATOR = 2;
 
-    uint256 internal constant RING = 8;
+    uint256 internal constant RING = 8; // windows
+    uint256 internal constant MODELS = 64; // versions
     uint256 internal constant MAX_SEATS = 32;
     uint256 internal constant MAX_UPDATES = 16;
     uint256 internal constant ALL_SEATS = type(uint32).max;
     uint256 internal constant PPM = 1e6;
-    uint256 private constant ID_WORDS = 2 ** 22; // four ids of 24 bits a word
+    uint256 internal constant MAX_PARTICIPANTS = 2 ** 20 - 1; // ever; a result has so much room for an id
+    uint256 private constant ID_WORDS = 2 ** 18; // four ids a word
+    uint256 private constant RESULT_WORDS = 3; // of a window
 
     // Outcomes of a window that has ended.
     uint256 internal constant UNTALLIED = 0;
@@ -38,7 +41,8 @@ library Ledger {
         bytes32[MAX_SEATS] candidates; // distinct digests attested
         uint256[RING] headers; // by ring slot: Header
         bytes32[RING * MAX_UPDATES] digests; // by update id modulo the ring
-        uint256[(RING * MAX_UPDATES) / 4] results; // four lanes a word, as digests: Result
+        uint256[RING * RESULT_WORDS] results; // by ring slot, a window's from the first word on: Result
+        bytes32[MODELS] models; // the last versions', by version modulo their number
         uint256[ID_WORDS] merits; // four lanes a word, by id: Merit
         uint256[ID_WORDS] services; // likewise: Service
         mapping(address validator => bytes32) ballots; // commitment or packed scores, and the seat: Scores
@@ -46,7 +50,6 @@ library Ledger {
         mapping(address account => uint256) accounts; // Account
         mapping(uint256 id => address) participants;
         mapping(address account => bytes32) profiles;
-        mapping(uint256 version => bytes32) models;
         mapping(uint256 nonce => bool) invitationUsed;
         uint64 invitationEpoch;
     }
@@ -85,8 +88,8 @@ library Ledger {
         _store(s.services, id, word);
     }
 
-    /// @dev Safe: an id has 24 bits, so its quarter is an index of the array; which the compiler would check, and read
-    /// the word again before it writes it.
+    /// @dev Safe: an id is at most MAX_PARTICIPANTS, so its quarter is an index of the array; which the compiler would
+    /// check, and read the word again before it writes it.
     function _load(
         uint256[ID_WORDS] storage words,
         uint256 id
@@ -116,7 +119,14 @@ library Ledger {
         return s.participants[seatAt(s, seat).get(Seat.ID)];
     }
 
-    /// @notice Where an update's digest lies; its result lies in a quarter of that, lane `place % 4`.
+    /// @notice Where a window's results begin.
+    function resultsOf(uint256 window) internal pure returns (uint256) {
+        unchecked {
+            return (window % RING) * RESULT_WORDS; // safe: below RING * RESULT_WORDS
+        }
+    }
+
+    /// @notice Where an update's digest lies.
     function placeOf(uint256 window, uint256 index) internal pure returns (uint256) {
         unchecked {
             return (window % RING) * MAX_UPDATES + index; // safe: below RING * MAX_UPDATES

@@ -32,7 +32,8 @@ library Members {
         uint256 id = account.get(Account.ID);
         if (id == 0) {
             id = membership.get(Membership.PARTICIPANTS) + 1;
-            if (id > type(uint24).max) revert IFederation.TooManyParticipants(type(uint24).max);
+            if (id > Ledger.MAX_PARTICIPANTS)
+                revert IFederation.TooManyParticipants(Ledger.MAX_PARTICIPANTS);
             membership = membership.set(Membership.PARTICIPANTS, id);
             account = Words.put(Account.ID, id);
             s.participants[id] = msg.sender;

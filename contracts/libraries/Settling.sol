@@ -267,18 +267,19 @@ library Settling {
         uint256 n = settlement.round.get(Round.UPDATES);
         settlement.trainers = DynamicArrayLib.malloc(n);
         settlement.trainerReputations = Numbers.room(n);
-        uint256 place = Ledger.placeOf(settlement.round.get(Round.WINDOW), 0) / 4;
+        uint256 place = Ledger.resultsOf(settlement.round.get(Round.WINDOW));
         unchecked {
             // Safe: i < n <= 16, the length of both arrays.
             uint256 results;
             for (uint256 i = 0; i < n; ++i) {
-                if (i % 4 == 0) results = s.results[place + i / 4];
-                _settleTrainer(s, settlement, i, uint64(results));
-                results >>= 64;
+                if (i % Result.PER_WORD == 0) results = s.results[place + i / Result.PER_WORD];
+                _settleTrainer(s, settlement, i, results);
+                results >>= Result.WIDTH;
             }
         }
     }
 
+    /// @param result Its lane at the bottom.
     function _settleTrainer(
         Ledger.State storage s,
         Settlement memory settlement,
@@ -289,7 +290,7 @@ library Settling {
         uint256 merits = s.meritsBeside(id);
         uint256 merit = merits.lane(id % 4, 64);
         uint256 reward;
-        if (result.get(Result.VERDICT) == Tally.PAID) {
+        if (result.get(Result.VERDICT) == Tally.PAID - 1) {
             (merit, reward) = _payTrainer(settlement, merit, result.get(Result.SHARE));
         } else {
             merit = _judgeTrainer(s, settlement, merit, result);
@@ -324,11 +325,12 @@ library Settling {
         uint256 result
     ) private returns (uint256) {
         uint256 history = uint8(merit.get(Merit.HISTORY) << 1);
-        if (result.get(Result.VERDICT) == Tally.ACCEPTED) return merit.set(Merit.HISTORY, history);
+        uint256 verdict = result.get(Result.VERDICT) + 1;
+        if (verdict == Tally.ACCEPTED) return merit.set(Merit.HISTORY, history);
         uint256 reputation = Reputation.afterRejected(merit.get(Merit.REPUTATION));
         history |= 1;
         bool isJailed = reputation < Reputation.JAIL || LibBit.popCount(history) >= MANY_REJECTIONS;
-        bool isMalformed = result.get(Result.VERDICT) == Tally.MALFORMED_VERDICT;
+        bool isMalformed = verdict == Tally.MALFORMED_VERDICT;
         if (isJailed) (reputation, history) = (Reputation.START, 0);
         if (isJailed || isMalformed) {
             address trainer = s.participants[result.get(Result.ID)];

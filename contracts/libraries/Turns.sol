@@ -41,7 +41,7 @@ library Turns {
                     if (weights.length >= rules.terms.get(Terms.MIN_VALIDATORS)) {
                         uint256 version = now_.get(Now.VERSION);
                         round =
-                            _newRound(rules, header, window, s.models[version]) |
+                            _newRound(rules, header, window, s.models[version % Ledger.MODELS]) |
                             Words.put(Round.OWING, active) |
                             Words.put(Round.FEWEST, fewest);
                         uint64 tag = uint64(round.get(Round.TAG));

@@ -190,12 +190,14 @@ library Service {
     uint256 internal constant ASLEEP = 2; // windows missed
 }
 
-/// @dev What became of an update; four to a word.
+/// @dev What became of an update; six to a word.
 library Result {
-    uint256 internal constant ID = 0 | (24 << 8); // the author's
-    uint256 internal constant SHARE = 24 | (24 << 8);
-    uint256 internal constant VERDICT = 48 | (8 << 8);
-    uint256 internal constant KEEP = 56 | (8 << 8); // the window's
+    uint256 internal constant ID = 0 | (20 << 8); // the author's
+    uint256 internal constant SHARE = 20 | (20 << 8);
+    uint256 internal constant VERDICT = 40 | (2 << 8); // less one: a tally leaves none unjudged
+
+    uint256 internal constant WIDTH = 42;
+    uint256 internal constant PER_WORD = 6;
 }
 
 /// @dev An update's author, as the tally has it.

@@ -3,7 +3,6 @@ pragma solidity 0.8.37;
 
 import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
-import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
 import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 
@@ -246,7 +245,7 @@ contract CurrencyTest is CurrencyLife {
         found("PlainToken");
         bytes[] memory calls = new bytes[](2);
         (calls[0], calls[1]) = (topUp(3), topUp(4));
-        bytes memory both = abi.encodeCall(Multicall.multicall, (calls));
+        bytes memory both = abi.encodeCall(IFederation.multicall, (calls));
         endow(validators[0], 6);
         refuses(
             validators[0],

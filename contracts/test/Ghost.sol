@@ -35,7 +35,7 @@ abstract contract Ghost is Purse {
         uint8 keep;
         bytes32 consensus;
         bytes32 verdicts;
-        uint256[] shares;
+        bytes shares;
         int256[] agreement;
         uint32 overruled;
     }
@@ -250,7 +250,8 @@ abstract contract Ghost is Purse {
             uint256 id = uint256(log.topics[1]);
             assertTrue(authorOf[id] == address(0), "an id is used once");
             authorOf[id] = _who(log, 2);
-            assertLe(uint256(log.topics[3]), version, "an update on a version that is not final");
+            (uint256 base, , , , ) = abi.decode(log.data, (uint256, bytes32, uint8, uint8, uint32));
+            assertLe(base, version, "an update on a version that is not final");
         } else if (topic == IFederation.TurnBegan.selector) {
             _readTurn(log);
         } else if (topic == IFederation.ScoresCommitted.selector) {
@@ -303,14 +304,15 @@ abstract contract Ghost is Purse {
     function _readTally(Vm.Log memory log) private {
         uint256 window = uint256(log.topics[1]);
         Tallied memory given = abi.decode(_asStruct(log.data), (Tallied));
+        uint256[] memory shares = numbersOf(given.shares);
         uint256 sum;
-        for (uint256 i = 0; i < given.shares.length; ++i) {
+        for (uint256 i = 0; i < shares.length; ++i) {
             IFederation.Verdict verdict = IFederation.Verdict(uint256(scoreAt(given.verdicts, i)));
             _verdicts[window * 16 + i] = verdict;
             ++verdicts[verdict];
-            sum += given.shares[i];
+            sum += shares[i];
             if (verdict >= IFederation.Verdict.Accepted) continue;
-            assertEq(given.shares[i], 0, "a share of what is not accepted");
+            assertEq(shares[i], 0, "a share of what is not accepted");
         }
         assertLe(sum, 1e6, "shares sum to at most one");
     }
@@ -401,7 +403,8 @@ abstract contract Ghost is Purse {
         assertEq(h.version, version, "versions only grow, one at a time");
         assertEq(federation.modelDigest(h.version), _models[version], "the latest model");
         uint32 older = uint32(uint256(keccak256(abi.encode(reached[0]++))) % (version + 1));
-        assertEq(federation.modelDigest(older), _models[older], "a version never changes");
+        if (older == 0 || older + 64 > version)
+            assertEq(federation.modelDigest(older), _models[older], "a version never changes");
         _checkDeadline(_window(h.openWindow));
         IFederation.Window memory w = _window(h.judgingWindow);
         _checkDeadline(w);

@@ -108,9 +108,9 @@ contract JoinTest is Setup {
         bytes32 slot = bytes32(uint256(5)); // Ledger.State.membership
         uint256 word = uint256(vm.load(address(federation), slot));
         vm.assertEq(uint24(word), 3, "the slot of the membership");
-        vm.store(address(federation), slot, bytes32(word | type(uint24).max));
+        vm.store(address(federation), slot, bytes32(word | (2 ** 20 - 1)));
         bytes4 refusal = IFederation.TooManyParticipants.selector;
-        _refuses(TRAINER, STAKE, STAKE, abi.encodeWithSelector(refusal, type(uint24).max));
+        _refuses(TRAINER, STAKE, STAKE, abi.encodeWithSelector(refusal, 2 ** 20 - 1));
     }
 
     function test_join_keepsTheReputationOfOneWhoWasHere() public {

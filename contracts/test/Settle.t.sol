@@ -61,10 +61,12 @@ contract SettleTest is Setup {
         tally();
         bytes memory data = dataOf(vm.getRecordedLogs(), IFederation.WindowTallied.selector);
         int256[] memory agreement;
-        (, , c.verdicts, c.shares, agreement, c.overruled) = abi.decode(
+        bytes memory shares;
+        (, , c.verdicts, shares, agreement, c.overruled) = abi.decode(
             data,
-            (uint8, bytes32, bytes32, uint256[], int256[], uint32)
+            (uint8, bytes32, bytes32, bytes, int256[], uint32)
         );
+        c.shares = numbersOf(shares);
         c.agreement = new int256[](32);
         uint256 k;
         for (uint256 seat = 0; seat < 32; ++seat) {

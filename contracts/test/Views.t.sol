@@ -56,7 +56,6 @@ contract ViewsTest is Setup {
                 vm.assertEq(seen.id, k);
                 vm.assertEq(uint8(seen.phase), uint8(phase));
                 vm.assertEq(seen.updates, 1);
-                vm.assertEq(seen.keep, 1);
                 vm.assertEq(uint256(seen.deadline) + seen.tag + seen.active, 0);
                 vm.assertEq(u.rootDigest, _digestOf[u.id]);
                 vm.assertEq(u.rootCodec, uint256(u.rootDigest) % 2 == 0 ? RAW : DAG_PB);
@@ -116,11 +115,9 @@ contract ViewsTest is Setup {
         revealAll();
         vm.assertEq(uint8(federation.window(1).phase), uint8(IFederation.Phase.Tally));
         vm.assertEq(federation.window(1).revealed, 15);
-        vm.assertEq(federation.window(1).keep, 0, "not yet counted");
         tally();
         w = federation.window(1);
         vm.assertEq(uint8(w.phase), uint8(IFederation.Phase.Attest));
-        vm.assertEq(w.keep, 4);
         vm.assertEq(w.active, 15);
         uint64 tag = w.tag;
         for (uint256 i = 0; i < 3; ++i) attestAs(validators[i], nextModel());
@@ -133,7 +130,6 @@ contract ViewsTest is Setup {
         w = federation.window(1);
         vm.assertEq(uint8(w.phase), uint8(IFederation.Phase.Final));
         vm.assertEq(w.sealedAt, sealedAt);
-        vm.assertEq(w.keep, 4);
     }
 
     // ----- CIDs and digests -----
@@ -154,7 +150,7 @@ contract ViewsTest is Setup {
         _refusesUpdate(18);
     }
 
-    function test_modelCid_namesEveryVersion() public {
+    function test_modelCid_namesVersions() public {
         vm.assertEq(federation.modelCid(0), Cid.toString(usualGenesis().model, DAG_PB));
         for (uint32 v = 1; v <= 10; ++v) {
             _submit(0);
@@ -167,6 +163,19 @@ contract ViewsTest is Setup {
         bytes memory refusal = abi.encodeWithSelector(IFederation.NoSuchVersion.selector, 11);
         refuses(address(this), abi.encodeCall(IFederation.modelCid, (11)), refusal);
         refuses(address(this), abi.encodeCall(IFederation.modelDigest, (11)), refusal);
+    }
+
+    function test_modelCid_knowsTheLast64VersionsAndTheGenesis() public {
+        for (uint32 v = 1; v <= 66; ++v) {
+            _submit(0);
+            judge();
+        }
+        vm.assertEq(federation.modelDigest(0), usualGenesis().model);
+        for (uint32 v = 3; v <= 66; ++v)
+            vm.assertEq(federation.modelDigest(v), keccak256(abi.encode("model", v)));
+        bytes memory refusal = abi.encodeWithSelector(IFederation.VersionForgotten.selector, 2);
+        refuses(address(this), abi.encodeCall(IFederation.modelDigest, (2)), refusal);
+        refuses(address(this), abi.encodeCall(IFederation.modelCid, (2)), refusal);
     }
 
     function test_manifestCid_namesARawBlock() public view {

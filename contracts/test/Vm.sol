@@ -342,6 +342,11 @@ abstract contract Test {
         for (uint256 i = 0; i < 3; ++i) number = (number << 8) | uint8(list[3 * index + i]);
     }
 
+    function numbersOf(bytes memory list) internal pure returns (uint256[] memory numbers) {
+        numbers = new uint256[](list.length / 3);
+        for (uint256 i = 0; i < numbers.length; ++i) numbers[i] = numberAt(list, i);
+    }
+
     // ----- What the runner asks for -----
 
     function targetContracts() external view returns (address[] memory) {

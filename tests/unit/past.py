@@ -108,7 +108,7 @@ class Past:
             keep=n,
             consensus=bytes(32),
             verdicts=pack_scores(verdicts).ljust(32, b"\0"),
-            shares=list(shares_ppm),
+            shares=b"".join(share.to_bytes(3, "big") for share in shares_ppm),
             agreement=[],
             overruled=0,
         )

@@ -26,7 +26,7 @@ IDLE = Duties(
 
 
 def window(id_: int, phase: Phase, tag: int = 0, updates: int = 0) -> Window:
-    return Window(id_, phase, updates, 0, 0, 0, tag, 0, 1, 0, 0, 0, 0)
+    return Window(id_, phase, updates, 0, 0, 0, tag, 0, 1, 0, 0, 0)
 
 
 def view(

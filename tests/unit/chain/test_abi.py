@@ -69,7 +69,6 @@ windows = st.builds(
     committed=numbers(32),
     revealed=numbers(32),
     attested=numbers(32),
-    keep=numbers(8),
 )
 
 

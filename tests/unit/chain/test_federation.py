@@ -39,7 +39,6 @@ WINDOW = Window(
     committed=0b1011,
     revealed=0b0001,
     attested=0,
-    keep=0,
 )
 PARTICIPANT = Participant(
     roles=Role.TRAINER,
@@ -122,7 +121,6 @@ def test_a_version_is_final_before_its_window_is_settled() -> None:
     "change",
     [
         {"updates": 17},
-        {"keep": 4},
         {"committed": 0b10000},
         {"revealed": 1 << 31},
         {"attested": 0b10000},

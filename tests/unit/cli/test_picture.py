@@ -71,7 +71,7 @@ def story() -> list[tuple[str, dict[str, Any]]]:
         "keep": 1,
         "consensus": scores(30, -6500),
         "verdicts": scores(4, 1),
-        "shares": (1_000_000, 0),
+        "shares": (1_000_000).to_bytes(3, "big") + bytes(3),
         "agreement": (0, 0, 0),
         "overruled": 0,
     }
