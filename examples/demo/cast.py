@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 from bafl.data import DataSet, Samples, split_off
@@ -26,13 +24,12 @@ class Part:
     """One participant.
 
     slower: how many times a normal one's training time it takes. poisons: it flips labels, and lies
-    as a validator. boost: how many times the step that its training found it submits.
+    as a validator.
     """
 
     name: str
     slower: float = 1.0
     poisons: bool = False
-    boost: float = 1.0
     is_killed: bool = False
 
     @property
@@ -98,42 +95,25 @@ class Paced:
         return self._task.holdout(seed)
 
 
-class Boosted(TorchTask):
-    """A task whose training goes `boost` times as far as it found right."""
+def poisoned(name: str, data: DataSet, settings: ReadySettings) -> TorchTask:
+    """Make the task of a participant whose labels all say the first class.
 
-    boost = 1.0
-
-    def train(self, model: nn.Module, context: TrainContext) -> None:
-        """Train, and go on in a straight line."""
-        before = [weight.detach().clone() for weight in model.parameters()]
-        super().train(model, context)
-        with torch.no_grad():
-            for weight, old in zip(model.parameters(), before, strict=True):
-                weight.copy_(old + self.boost * (weight - old))
-
-
-def poisoned(name: str, data: DataSet, settings: ReadySettings, boost: float) -> TorchTask:
-    """Make the task of a participant whose labels are wrong: of two classes the other one, of more
-    always the first.
-
-    It trains harder than the others, and with plain cross-entropy: an attacker trains as it likes.
+    It trains five times as long as the others, and with plain cross-entropy: an attacker trains as
+    it likes.
     """
     part = own_part(data, settings)
     rest, held = split_off(part.labels, settings.holdout_fraction, settings.partition_seed)
-    own = part.take(rest)
-    wrong = 1 - own.labels if data.classes == 2 else np.zeros_like(own.labels)
-    task = Boosted(
+    features = part.take(rest).features
+    return TorchTask(
         name,
         network(name),
-        train=Samples(own.features, wrong),
+        train=Samples(features, np.zeros(len(features), np.int64)),
         holdout=part.take(held),
         classes=data.classes,
         loss=F.cross_entropy,
-        epochs=20,
+        epochs=5 * (settings.epochs or 1),
         lr=0.1,
     )
-    task.boost = boost
-    return task
 
 
 def lie(bench: Bench) -> Verdicts:

@@ -56,10 +56,8 @@ def _node(stage: Stage, index: int) -> Node:
         sender.send(calls.join(Role.TRAINER | Role.VALIDATOR, stake))
     store = open_store(stage.store, part.slug)
     manifest = stage.manifest(federation, Shelf(home / "payloads", store, stage.size_limit))
-    data, own = play.load(), replace(play.data, participant=index)
-    task = (
-        poisoned(play.task, data, own, part.boost) if part.poisons else build(play.task, data, own)
-    )
+    make = poisoned if part.poisons else build
+    task = make(play.task, play.load(), replace(play.data, participant=index))
     return Node(
         federation=federation,
         sender=sender,

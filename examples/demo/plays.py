@@ -20,7 +20,9 @@ class Play:
     """One task of the demo.
 
     told: what the audience is told of the data. cast: who takes part; participant i has part i of
-    the data. owners: whose each training sample is, where that is not left to a partitioner.
+    the data. data: with more training a version than the ready task's own, so that steps are large
+    enough for a poisoned one to do harm. owners: whose each training sample is, where that is not
+    left to a partitioner.
     """
 
     task: str
@@ -62,9 +64,6 @@ def merged(train: Samples, owners: tuple[int, ...]) -> NDArray[np.int64]:
 
 REMOTE: Final = Part("remote", slower=8.0)
 ROGUE: Final = Part("rogue", poisons=True)
-LOUD_ROGUE: Final = replace(ROGUE, boost=5.0)
-"""Where there are two classes: a flipped step of ordinary size, clipped like everybody's, does so
-little harm that it is used and not paid. This one wants to do harm."""
 QUARTERS: Final = (Part("north"), Part("south"), Part("east"), Part("west", is_killed=True))
 
 PLAYS: Final = {
@@ -84,17 +83,17 @@ PLAYS: Final = {
             Part("Zurich"),
             Part("Long Beach", is_killed=True),
             REMOTE,
-            LOUD_ROGUE,
+            ROGUE,
         ),
-        ReadySettings(participants=6, partitioner="natural"),
+        ReadySettings(participants=6, partitioner="natural", epochs=8),
         lambda train: halved(train, 0, 1),
     ),
     "credit": Play(
         "credit",
         "Credit card clients, who will not pay? Eight bands of the credit limit: north and south "
         "have two of them each, the others one.",
-        (*QUARTERS, REMOTE, LOUD_ROGUE),
-        ReadySettings(participants=6, partitioner="natural"),
+        (*QUARTERS, REMOTE, ROGUE),
+        ReadySettings(participants=6, partitioner="natural", epochs=2, lr=0.1),
         lambda train: merged(train, (0, 0, 1, 1, 2, 3, 4, 5)),
     ),
 }
