@@ -28,6 +28,7 @@ from bafl.chain.connection import Connection
 from bafl.chain.deploy import deploy_support
 from bafl.chain.federation import Federation
 from bafl.chain.sender import Sender
+from bafl.data import DataSet
 from bafl.devnet import Anvil, BinaryMissingError, Kubo, Processes, wait_until
 from bafl.errors import BaflError, DevnetError
 from bafl.replay import AuditedVersion, audit
@@ -36,7 +37,7 @@ from bafl.store.base import open_store
 from bafl.store.shelf import Shelf
 from bafl.tasks.ready import build
 from examples.demo import report
-from examples.demo.plays import PLAYS, Play
+from examples.demo.plays import PLAYS
 from examples.demo.stage import Stage
 from examples.demo.watch import Scene
 
@@ -75,6 +76,7 @@ def _options() -> argparse.Namespace:
 def _play(options: argparse.Namespace, console: Console) -> int:
     begun = time.monotonic()
     play = PLAYS[options.task]
+    data = play.load()
     out: Path = options.out.resolve()
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -84,8 +86,8 @@ def _play(options: argparse.Namespace, console: Console) -> int:
         _store(options.store, out, console) as spec,
         Processes(out / "logs") as processes,
     ):
-        stage = _found(options.task, anvil, spec, out, console)
-        scene = _scene(stage, play, anvil)
+        stage = _found(options.task, data, anvil, spec, out, console)
+        scene = _scene(stage, data, anvil)
         env = dict(os.environ) | {"OMP_NUM_THREADS": "1"}
 
         def start(index: int) -> None:
@@ -108,8 +110,8 @@ def _play(options: argparse.Namespace, console: Console) -> int:
         audit_ok = _audit(scene, out, console)
         with console.status("training alone and centrally, to compare"):
             result = report.gather(
-                scene, play, store=spec.partition(":")[0], restarts=restarts, audit_ok=audit_ok,
-                seconds=time.monotonic() - begun,
+                scene, play, data, store=spec.partition(":")[0], restarts=restarts,
+                audit_ok=audit_ok, seconds=time.monotonic() - begun,
             )  # fmt: skip
         report.draw(scene, result, out / "terminal.svg")
     report.show(result, console, scene.central.metric.name)
@@ -139,12 +141,12 @@ def _store(kind: str, out: Path, console: Console) -> Iterator[str]:
     yield f"local:{out / 'store'}"
 
 
-def _found(name: str, anvil: Anvil, spec: str, out: Path, console: Console) -> Stage:
+def _found(name: str, data: DataSet, anvil: Anvil, spec: str, out: Path, console: Console) -> Stage:
     connection = Connection(anvil.url, anvil.chain_id)
     sender = Sender(connection, Account.from_key(anvil.accounts[0].key))
     play = PLAYS[name]
     settings = play.settings(FederationSettings.load(HERE / "federation.toml"))
-    drafted = founding.draft(settings, build(play.task, play.load(), play.data))
+    drafted = founding.draft(settings, build(play.task, data, play.data))
     with console.status("deploying the federation"):
         founded = founding.found(
             settings, drafted, sender, open_store(spec, "founder"), lambda: deploy_support(sender)
@@ -160,7 +162,8 @@ def _found(name: str, anvil: Anvil, spec: str, out: Path, console: Console) -> S
     return stage
 
 
-def _scene(stage: Stage, play: Play, anvil: Anvil) -> Scene:
+def _scene(stage: Stage, data: DataSet, anvil: Anvil) -> Scene:
+    play = PLAYS[stage.play]
     federation = Federation(Connection(stage.rpc, stage.chain_id), stage.federation)
     store = open_store(stage.store, "audience")
     shelf = Shelf(stage.home / "audience", store, stage.size_limit)
@@ -168,7 +171,7 @@ def _scene(stage: Stage, play: Play, anvil: Anvil) -> Scene:
         federation=federation,
         manifest=stage.manifest(federation, shelf),
         shelf=shelf,
-        central=build(play.task, play.load(), play.data),
+        central=build(play.task, data, play.data),
         cast={anvil.accounts[i + 1].address: part for i, part in enumerate(play.cast)},
     )
 

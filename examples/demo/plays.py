@@ -85,7 +85,7 @@ PLAYS: Final = {
             REMOTE,
             ROGUE,
         ),
-        ReadySettings(participants=6, partitioner="natural", epochs=8),
+        ReadySettings(participants=6, partitioner="natural", epochs=8, holdout_fraction=0.3),
         lambda train: halved(train, 0, 1),
     ),
     "credit": Play(
@@ -93,7 +93,7 @@ PLAYS: Final = {
         "Credit card clients, who will not pay? Eight bands of the credit limit: north and south "
         "have two of them each, the others one.",
         (*QUARTERS, REMOTE, ROGUE),
-        ReadySettings(participants=6, partitioner="natural", epochs=2, lr=0.1),
+        ReadySettings(participants=6, partitioner="natural", epochs=2, lr=0.1, holdout_size=1_000),
         lambda train: merged(train, (0, 0, 1, 1, 2, 3, 4, 5)),
     ),
 }

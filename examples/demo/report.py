@@ -12,8 +12,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bafl.data import DataSet
 from bafl.tasks.base import TrainContext
 from bafl.tasks.ready import build
+from bafl.types import Verdict
 from examples.demo.plays import Play
 from examples.demo.watch import REFUSED, Scene
 
@@ -22,6 +24,7 @@ from examples.demo.watch import REFUSED, Scene
 class Report:
     """The demo's figures. accuracy*: the task's metric on the central test set, 0 to 1.
 
+    accepted: used in a version, paid for or not. earned: for updates and for judging together.
     local: mean over honest participants training alone on their own data; central: one model on
     all of it; both with as many passes over the data as the federation had versions.
     """
@@ -32,7 +35,9 @@ class Report:
     accuracy_central: float
     poison_submitted: int
     poison_accepted: int
+    poison_paid: int
     poison_earned_ether: float
+    poison_earned_judging_ether: float
     poison_reputation: float
     poison_slashed_ether: float
     honest_submitted: int
@@ -59,7 +64,8 @@ def camel(name: str) -> str:
 
 
 def gather(
-    scene: Scene, play: Play, *, store: str, restarts: int, audit_ok: bool, seconds: float
+    scene: Scene, play: Play, data: DataSet, *, store: str, restarts: int, audit_ok: bool,
+    seconds: float,
 ) -> Report:  # fmt: skip
     """Work out the figures from the log, and train alone and centrally for comparison."""
     honest = [address for address, part in scene.cast.items() if not part.poisons]
@@ -67,17 +73,23 @@ def gather(
     slow = next(address for address, part in scene.cast.items() if part.slower > 1)
     versions = len(scene.accuracy) - 1
     alone = [
-        reached(play, index, versions) for index, part in enumerate(play.cast) if not part.poisons
+        reached(play, data, index, versions)
+        for index, part in enumerate(play.cast)
+        if not part.poisons
     ]
     earned = {a: sum(r.wei for r in scene.history.rewards(a)) / 1e18 for a in scene.cast}
     return Report(
         versions=versions,
         accuracy=round(scene.accuracy[-1], 4),
         accuracy_local=round(float(np.mean(alone)), 4),
-        accuracy_central=round(reached(play, None, versions), 4),
+        accuracy_central=round(reached(play, data, None, versions), 4),
         poison_submitted=len(scene.history.updates_by(rogue)),
         poison_accepted=sum(v.used for _, v in scene.verdicts(rogue)),
+        poison_paid=sum(v is Verdict.PAID for _, v in scene.verdicts(rogue)),
         poison_earned_ether=round(earned[rogue], 6),
+        poison_earned_judging_ether=round(
+            sum(r.as_validator_wei for r in scene.history.rewards(rogue)) / 1e18, 6
+        ),
         poison_reputation=scene.reputation(rogue) / 1e6,
         poison_slashed_ether=sum(
             s.amount_wei for s in scene.history.slashes if s.participant == rogue
@@ -96,12 +108,12 @@ def gather(
     )
 
 
-def reached(play: Play, participant: int | None, rounds: int) -> float:
+def reached(play: Play, data: DataSet, participant: int | None, rounds: int) -> float:
     """Return the metric on the central test set after so many rounds of training alone.
 
     participant: whose data; None: everybody's.
     """
-    own = build(play.task, play.load(), replace(play.data, participant=participant))
+    own = build(play.task, data, replace(play.data, participant=participant))
     model = own.model()
     for number in range(rounds):
         own.train(model, TrainContext(base_version=number, seed=number))
@@ -118,10 +130,11 @@ def show(report: Report, console: Console, metric: str) -> None:
         "training alone (mean)": f"{report.accuracy_local:.3f}",
         "training on all data in one place": f"{report.accuracy_central:.3f}",
         "the poisoner": (
-            f"{report.poison_submitted} updates, {report.poison_accepted} accepted; "
-            f"reputation {report.poison_reputation:.2f}, "
-            f"earned {report.poison_earned_ether:.3f} ether (an honest one "
-            f"{report.honest_earned_ether:.3f}), slashed {report.poison_slashed_ether:.3f}"
+            f"{report.poison_submitted} updates, {report.poison_accepted} accepted, "
+            f"{report.poison_paid} paid; reputation {report.poison_reputation:.2f}; "
+            f"earned {report.poison_earned_ether:.3f} ether "
+            f"({report.poison_earned_judging_ether:.3f} of it by judging; an honest one "
+            f"{report.honest_earned_ether:.3f} in all), slashed {report.poison_slashed_ether:.3f}"
         ),
         "the honest": (
             f"{report.honest_submitted} updates, {report.honest_refused} refused, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -93,7 +94,7 @@ class Scene:
             (f"   {self.central.metric.name} ", "dim"), (f"{self.accuracy[-1]:.3f}", "bold"),
             ("   window ", "dim"), f"{head.judging_window} of {head.open_window}",
             ("   pool ", "dim"), f"{head.pool_wei / 1e18:.2f} ether",
-            f"   {left:.0f}" if left else "", (" s left" if left else "", "dim"),
+            f"   {math.ceil(left)}" if left else "", (" s left" if left else "", "dim"),
         )  # fmt: skip
         curve = Text(curve_of(self.accuracy[-60:]), style="green")
         return Group(now, curve, self._participants(), self._latest(), Text("\n".join(self.notes)))
