@@ -25,7 +25,7 @@ help: ## Show this
 setup: ## Install everything that is pinned: .venv, node_modules
 	@scripts/setup
 
-demo: ## Watch a federation of six live for two minutes (STORE=kubo)
+demo: ## Watch a federation of six live for two minutes (TASK=heart, TASK=credit, STORE=kubo)
 	@scripts/setup demo
 	@$(if $(filter kubo,$(STORE)),BAFL_IPFS=$$(scripts/kubo) || exit 3; export BAFL_IPFS;) \
 		$(PYTHON) -m examples.demo $(if $(STORE),--store $(STORE)) $(if $(TASK),--task $(TASK))

@@ -159,6 +159,7 @@ def draw(scene: Scene, report: Report, path: Path) -> None:
     """Save the last picture and the report as an SVG."""
     console = Console(record=True, width=118, file=io.StringIO(), force_terminal=True)
     console.print(scene.picture(0.0))
+    console.line()
     show(report, console, scene.central.metric.name)
     drawn = console.export_svg(title="make demo")
     # The viewer's own monospace font will do; nothing is fetched from anywhere.
