@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup demo test test-fast lint format types contracts artifacts artifacts-check gas \
-	bench-judging kubo python-tests clean
+	bench-judging kubo geth python-tests clean
 
 # npm's Node, where this machine's own is too old (scripts/setup).
 export PATH := $(CURDIR)/tools/node/node_modules/node/bin:$(PATH)
@@ -25,7 +25,7 @@ help: ## Show this
 setup: ## Install everything that is pinned: .venv, node_modules
 	@scripts/setup
 
-demo: ## Watch a federation of six live for two minutes (STORE=kubo)
+demo: ## Watch a federation of six live for two minutes (TASK=heart, TASK=credit, STORE=kubo)
 	@scripts/setup demo
 	@$(if $(filter kubo,$(STORE)),BAFL_IPFS=$$(scripts/kubo) || exit 3; export BAFL_IPFS;) \
 		$(PYTHON) -m examples.demo $(if $(STORE),--store $(STORE)) $(if $(TASK),--task $(TASK))
@@ -74,11 +74,16 @@ bench-judging: setup ## How well poison is told from honest work; writes benchma
 kubo: ## Find Kubo or build it with Go
 	@scripts/kubo
 
-# CI insists on Kubo; elsewhere its tests are skipped, and say how to get it.
+geth: ## Find geth or build it with Go
+	@scripts/geth
+
+# CI insists on Kubo and geth; elsewhere their tests are skipped, and say how to get them.
 python-tests: setup
 	@echo "== Python tests"
 	@kubo=$$(scripts/kubo $(if $(CI),,--find)) || [ -z "$(CI)" ] || exit 1; \
+		geth=$$(scripts/geth $(if $(CI),,--find)) || [ -z "$(CI)" ] || exit 1; \
 		if [ -n "$$kubo" ]; then export BAFL_IPFS=$$kubo; fi; \
+		if [ -n "$$geth" ]; then export BAFL_GETH=$$geth; fi; \
 		$(PYTHON) -m pytest -q
 
 clean: ## Remove what was built, not what was installed

@@ -1,4 +1,4 @@
-"""What tests share: one Anvil and one Kubo a run, and accounts of a test's own."""
+"""What tests share: one Anvil and one Kubo a run, other chains, and accounts of a test's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bafl.devnet import Anvil, BinaryMissingError, Kubo, find_kubo
+from bafl.devnet import (
+    Anvil,
+    BinaryMissingError,
+    Chain,
+    Geth,
+    Hardhat,
+    Kubo,
+    find_geth,
+    find_kubo,
+)
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -45,25 +54,36 @@ def own_anvil(tmp_path: Path) -> Iterator[Anvil]:
 def new_account(anvil: Anvil) -> Callable[..., LocalAccount]:
     """`new_account(ether=100)`: a key nobody else has, with money on the chain of the run."""
 
-    def make(ether: float = 100, chain: Anvil = anvil) -> LocalAccount:
+    def make(ether: float = 100, chain: Chain = anvil) -> LocalAccount:
         from eth_account import Account
 
         account: LocalAccount = Account.from_key(secrets.token_bytes(32))
-        chain.set_balance(account.address, int(ether * ETHER))
+        chain.fund(account.address, int(ether * ETHER))
         return account
 
     return make
 
 
-@pytest.fixture(scope="session")
-def kubo_binary() -> Path:
-    """Kubo's program. Without one: a failure in CI, elsewhere a skip that says how to get it."""
+def insist_in_ci(find: Callable[[], Path], name: str) -> Path:
+    """A program. Without it: a failure in CI, elsewhere a skip that says how to get it."""
     try:
-        return find_kubo()
+        return find()
     except BinaryMissingError as missing:
         if os.environ.get("CI"):
-            pytest.fail(f"CI needs Kubo: {missing}", pytrace=False)
+            pytest.fail(f"CI needs {name}: {missing}", pytrace=False)
         pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def kubo_binary() -> Path:
+    """Kubo's program; see `insist_in_ci`."""
+    return insist_in_ci(find_kubo, "Kubo")
+
+
+@pytest.fixture(scope="session")
+def geth_binary() -> Path:
+    """geth's program; see `insist_in_ci`."""
+    return insist_in_ci(find_geth, "geth")
 
 
 @pytest.fixture(scope="session")
@@ -78,3 +98,19 @@ def own_kubo(kubo_binary: Path, tmp_path: Path) -> Iterator[Kubo]:
     """An IPFS daemon for one test, which may kill it and start it again."""
     with Kubo(tmp_path / "repo") as daemon:
         yield daemon
+
+
+CLIENTS: dict[str, Callable[[Path], Chain]] = {
+    "anvil": lambda log: Anvil(mine_every_s=1, log=log),
+    "hardhat": lambda log: Hardhat(mine_every_s=1, log=log),
+    "geth": lambda log: Geth(block_time_s=1, log=log),
+}
+
+
+@pytest.fixture(params=CLIENTS)
+def any_chain(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Chain]:
+    """A chain for one test, of each client in turn; time passes on it by itself."""
+    if request.param == "geth":
+        request.getfixturevalue("geth_binary")
+    with CLIENTS[request.param](tmp_path / "chain.log") as chain:
+        yield chain

@@ -44,10 +44,13 @@ _KNOWN = re.compile(
 _TAKEN = re.compile(
     r"nonce.{0,20}too low|nonce.{0,40}(used|expected)|old nonce|oldnonce", re.IGNORECASE
 )
-_POOR = re.compile(r"insufficient (funds|balance)|insufficientfunds", re.IGNORECASE)
+_POOR = re.compile(r"insufficient (funds|balance)|insufficientfunds|enough funds", re.IGNORECASE)
 _CHEAP = re.compile(
-    r"underpriced|less than block base fee|fee too low|max fee per gas", re.IGNORECASE
+    r"underpriced|less than block base fee|fee too low|max ?fee ?per ?gas|gas price below minimum",
+    re.IGNORECASE,
 )
+_EARLY = re.compile(r"nonce.{0,20}too high", re.IGNORECASE)
+"""Some clients keep nothing that has to wait for an earlier nonce."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +210,8 @@ class Sender:
     def broadcast(self, signed: SignedTransaction) -> None:
         """Hand a signed transaction to the network; again as often as one likes.
 
-        One whose fee is too low now is no error: `wait` replaces it.
+        One whose fee is too low now is no error: `wait` replaces it. Nor is one that comes before
+        an earlier nonce: `wait` sends it again.
         Raises NonceTaken when another transaction is in its place, InsufficientFunds, ChainError.
         """
         with self._lock:
@@ -223,6 +227,9 @@ class Sender:
     def _not_taken(self, signed: SignedTransaction, error: RpcError) -> None:
         if _KNOWN.search(error.message):
             return
+        if _CHEAP.search(error.message) or _EARLY.search(error.message):
+            log.info("%s is not taken yet: %s", signed.name, error.message)
+            return
         if _TAKEN.search(error.message):
             # Its own earlier sending may have been mined; the receipt comes a little later.
             if self.receipt(signed.hash, RECEIPT_LAG_S) is not None:
@@ -236,9 +243,6 @@ class Sender:
             raise InsufficientFunds(
                 self.address, balance, max(signed.max_fee_wei, balance + 1), signed.name
             ) from error
-        if _CHEAP.search(error.message):
-            log.info("%s is not taken yet: %s", signed.name, error.message)
-            return
         raise error
 
     def receipt(self, hash_: bytes, timeout_s: float = 0.0) -> Receipt | None:

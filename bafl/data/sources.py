@@ -78,8 +78,8 @@ SOURCES: Final[dict[str, tuple[RemoteFile, ...]]] = {
             "45eb4664f571c1774d15e9a9c680a97fb956d7533ced164ac29e5906684c81cf",
             None,
             "UCI (DOI 10.24432/C55S3H) offers this set only as an .xls, whose bytes are others: "
-            "save its sheet as a CSV with UCI's column names (ID, LIMIT_BAL, ...), gzip it with "
-            "`gzip -9n`, and put the file checked here into that folder",
+            "save its sheet as a CSV with UCI's column names (ID, LIMIT_BAL, ...) and gzip it with "
+            "`gzip -9n`",
         ),
     ),
     "ai4i-2020": (

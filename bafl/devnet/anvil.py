@@ -6,46 +6,27 @@ import json
 import os
 import platform
 import shutil
-import tempfile
-import urllib.request
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
-from bafl.devnet.processes import (
-    BinaryMissingError,
-    Supervised,
-    free_port,
-    require_free,
-)
-from bafl.errors import ChainError, UsageError
-
-MNEMONIC = "test test test test test test test test test test test junk"
-"""The words everybody's development chain uses; its keys are public, so never fund them."""
-
-_CALL_TIMEOUT_S = 30.0
+from bafl.devnet import find
+from bafl.devnet.chain import MNEMONIC, Account, Chain
+from bafl.devnet.processes import BinaryMissingError
+from bafl.errors import UsageError
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A funded development account. address: checksummed. key: 0x and 64 hex digits."""
-
-    address: str
-    key: str = field(repr=False)
-
-
-class Anvil:
+class Anvil(Chain):
     """A local chain, as a context manager; it ends with its owner, even on SIGKILL.
 
     port: 0 takes a free one, which a restart keeps. state: file that holds the chain's state over
-    restarts (written every second: a SIGKILL costs at most the last second). block_time_s: mine a
-    block at this interval only. mine_every_s: mine a block for each transaction, and one at this
-    interval too, so that time passes on an idle chain. accounts: how many funded ones, with
-    `balance_ether` each. options: further options of anvil. log: its output, by default in a
-    temporary folder.
+    restarts (written every second: a SIGKILL costs at most the last second; without one a restart
+    begins a new chain). block_time_s: mine a block at this interval only. mine_every_s: mine a
+    block for each transaction, and one at this interval too, so that time passes on an idle chain.
+    accounts: how many funded ones, with `balance_ether` each. options: further options of anvil.
+    log: its output, by default in a temporary folder.
     """
+
+    client = "Anvil"
 
     def __init__(
         self,
@@ -63,10 +44,8 @@ class Anvil:
     ) -> None:
         if block_time_s is not None and mine_every_s is not None:
             raise UsageError("give block_time_s or mine_every_s to Anvil, not both")
-        self.port = port
-        self.chain_id = chain_id
+        super().__init__(port=port, chain_id=chain_id, log=log)
         self.state = state
-        self._log = log
         self._options = [
             "--quiet",
             *("--chain-id", str(chain_id)),
@@ -78,102 +57,6 @@ class Anvil:
             *(("--block-time", str(mine_every_s), "--mixed-mining") if mine_every_s else ()),
             *options,
         ]
-        self._process: Supervised | None = None
-        self._accounts: tuple[Account, ...] = ()
-
-    def __enter__(self) -> Self:
-        if not self.running:
-            self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    @property
-    def url(self) -> str:
-        """HTTP address of its RPC; WebSocket is the same with `ws`. Known once it was started."""
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def accounts(self) -> tuple[Account, ...]:
-        """The funded accounts; empty before the first start."""
-        return self._accounts
-
-    @property
-    def process(self) -> Supervised:
-        """The process itself. Raises ChainError before the first start."""
-        if self._process is None:
-            raise ChainError("this Anvil has not been started")
-        return self._process
-
-    @property
-    def running(self) -> bool:
-        """Whether the process runs."""
-        return self._process is not None and self._process.running
-
-    def start(self) -> None:
-        """Start it and return when it answers.
-
-        Raises BinaryMissingError, PortTakenError, ProcessFailedError (with its last lines) or
-        NotReadyError.
-        """
-        self.port = self.port or free_port()
-        require_free(self.port, "Anvil", "choose another one")
-        if self.state:
-            self.state.parent.mkdir(parents=True, exist_ok=True)
-        binary = find_anvil()
-        # Gone once Anvil is up, so that an owner that gets SIGKILL leaves nothing behind.
-        with tempfile.TemporaryDirectory(prefix="bafl-anvil-") as folder:
-            config = Path(folder, "config.json")
-            self._process = Supervised(
-                "Anvil",
-                [
-                    *(str(binary), "--port", str(self.port), "--config-out", str(config)),
-                    *self._options,
-                ],
-                log=self._log or Path(folder, "anvil.log"),
-            )
-            try:
-                self._process.start()
-                self._process.wait_ready(lambda: _written(config) and self._answers())
-                self._accounts = _accounts(config)
-            except BaseException:
-                self._process.kill()
-                raise
-
-    def stop(self) -> None:
-        """End it; with a state file, after writing it."""
-        if self._process is not None:
-            self._process.stop()
-
-    def kill(self) -> None:
-        """SIGKILL, as a power cut would."""
-        self.process.kill()
-
-    def restart(self) -> None:
-        """Stop it if it runs and start it on the same port; without a state file: a new chain."""
-        self.stop()
-        self.start()
-
-    def rpc(self, method: str, *params: object) -> Any:
-        """One JSON-RPC call. Raises ChainError if it does not answer or answers with an error."""
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
-        request = urllib.request.Request(  # noqa: S310 -- our own http URL
-            self.url, body, {"Content-Type": "application/json"}, method="POST"
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=_CALL_TIMEOUT_S) as response:  # noqa: S310
-                answer = json.load(response)
-        except (OSError, ValueError) as cause:
-            raise ChainError(f"Anvil at {self.url} does not answer {method}: {cause}") from cause
-        if "error" in answer:
-            raise ChainError(f"Anvil refuses {method}: {answer['error'].get('message', answer)}")
-        return answer["result"]
 
     def mine(self, blocks: int = 1) -> None:
         """Mine that many blocks at once, with the transactions that wait."""
@@ -188,11 +71,34 @@ class Anvil:
         """Give an account exactly that much."""
         self.rpc("anvil_setBalance", address, hex(wei))
 
-    def _answers(self) -> bool:
-        try:
-            return int(self.rpc("eth_chainId"), 16) == self.chain_id
-        except ChainError:
-            return False
+    def fund(self, address: str, wei: int) -> None:
+        """See `Chain.fund`."""
+        self.set_balance(address, wei)
+
+    def _command(self, folder: Path) -> list[str]:
+        if self.state:
+            self.state.parent.mkdir(parents=True, exist_ok=True)
+        return [
+            *(str(find_anvil()), "--port", str(self.port)),
+            *("--config-out", str(_config(folder))),
+            *self._options,
+        ]
+
+    def _is_up(self, folder: Path) -> bool:
+        return _written(_config(folder)) and super()._is_up(folder)
+
+    def _funded(self, folder: Path) -> tuple[Account, ...]:
+        from eth_utils.address import to_checksum_address  # slow, and not needed before
+
+        given = json.loads(_config(folder).read_text())
+        return tuple(
+            Account(to_checksum_address(address), key)
+            for address, key in zip(given["available_accounts"], given["private_keys"], strict=True)
+        )
+
+
+def _config(folder: Path) -> Path:
+    return folder / "config.json"
 
 
 def _written(config: Path) -> bool:
@@ -204,40 +110,22 @@ def _written(config: Path) -> bool:
     return True
 
 
-def _accounts(config: Path) -> tuple[Account, ...]:
-    from eth_utils.address import to_checksum_address  # slow, and not needed before
-
-    given = json.loads(config.read_text())
-    return tuple(
-        Account(to_checksum_address(address), key)
-        for address, key in zip(given["available_accounts"], given["private_keys"], strict=True)
-    )
-
-
 def find_anvil() -> Path:
     """The anvil to run: $BAFL_ANVIL, on PATH, or npm's in node_modules of the working folder, of a
     folder above it or of this source tree. Raises BinaryMissingError with the ways to get one.
     """
-    if chosen := os.environ.get("BAFL_ANVIL"):
-        if not os.access(chosen, os.X_OK) or not Path(chosen).is_file():
-            raise BinaryMissingError(f"BAFL_ANVIL is {chosen}, which is not a program")
-        return Path(chosen)
+    if chosen := find.named("BAFL_ANVIL"):
+        return chosen
     if found := shutil.which("anvil"):
         return Path(found)
     system = platform.system().lower()
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     # The package's launcher script always exits with 0: run the platform's binary.
-    binary = Path("node_modules", "@foundry-rs", f"anvil-{system}-{machine}", "bin", "anvil")
-    for folder in _folders():
-        if os.access(folder / binary, os.X_OK):
-            return folder / binary
+    binary = Path("@foundry-rs", f"anvil-{system}-{machine}", "bin", "anvil")
+    for candidate in find.in_node_modules(binary):
+        if os.access(candidate, os.X_OK):
+            return candidate
     raise BinaryMissingError(
         "no Anvil here. In a checkout run `make setup`; elsewhere `npm install @foundry-rs/anvil`"
         " in the working folder, install Foundry, or set BAFL_ANVIL to the program."
     )
-
-
-def _folders() -> Iterator[Path]:
-    here = Path.cwd()
-    yield from (here, *here.parents)
-    yield Path(__file__).resolve().parents[2]

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from bafl.devnet import find
 from bafl.devnet.processes import (
     BinaryMissingError,
     ProcessFailedError,
@@ -206,26 +206,16 @@ def find_kubo() -> Path:
     """The Kubo to run: $BAFL_IPFS, `ipfs` on PATH, or what `scripts/kubo` built in this checkout or
     on this machine before. Raises BinaryMissingError with the ways to get one.
     """
-    if chosen := os.environ.get("BAFL_IPFS"):
-        if not os.access(chosen, os.X_OK) or not Path(chosen).is_file():
-            raise BinaryMissingError(f"BAFL_IPFS is {chosen}, which is not a program")
-        return Path(chosen)
+    if chosen := find.named("BAFL_IPFS"):
+        return chosen
     if found := shutil.which("ipfs"):
         return Path(found)
-    built = Path(__file__).resolve().parents[2] / "build" / "tools" / "ipfs"
-    for candidate in (built, cached_kubo()):
-        if os.access(candidate, os.X_OK):
-            return candidate
+    if built := find.built("ipfs", VERSION):
+        return built
     raise BinaryMissingError(
         "no Kubo here. In a checkout with Go installed run `make kubo` (some three minutes, once);"
         " elsewhere install Kubo, or set BAFL_IPFS to the program."
     )
-
-
-def cached_kubo() -> Path:
-    """Where `scripts/kubo` keeps what it built, for every checkout of this machine."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "bafl" / "tools" / f"ipfs-{VERSION}-{sys.platform}-{os.uname().machine}"
 
 
 def _port(multiaddr: str) -> int:

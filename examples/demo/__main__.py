@@ -1,6 +1,7 @@
 """A federation of six processes on one machine, live, with a poisoner, a straggler and a crash.
 
 python -m examples.demo                    what `make demo` runs
+python -m examples.demo --task heart       four hospitals instead of handwritten digits
 python -m examples.demo --store kubo       payloads over a real IPFS daemon
 """
 
@@ -27,23 +28,20 @@ from bafl.chain.connection import Connection
 from bafl.chain.deploy import deploy_support
 from bafl.chain.federation import Federation
 from bafl.chain.sender import Sender
-from bafl.data import load
+from bafl.data import DataSet
 from bafl.devnet import Anvil, BinaryMissingError, Kubo, Processes, wait_until
 from bafl.errors import BaflError, DevnetError
 from bafl.replay import AuditedVersion, audit
 from bafl.settings import FederationSettings
 from bafl.store.base import open_store
 from bafl.store.shelf import Shelf
-from bafl.tasks.ready import ReadySettings, build
+from bafl.tasks.ready import build
 from examples.demo import report
-from examples.demo.cast import CAST
+from examples.demo.plays import PLAYS
 from examples.demo.stage import Stage
 from examples.demo.watch import Scene
 
 HERE = Path(__file__).parent
-TASKS = {
-    "digits": ReadySettings(participants=len(CAST), partitioner="dirichlet", alpha=1.0, epochs=4),
-}
 KILL_AT, RETURN_AFTER_S = 0.35, 3.0
 
 
@@ -64,7 +62,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__.splitlines()[0])
-    parser.add_argument("--task", choices=sorted(TASKS), default="digits")
+    parser.add_argument("--task", choices=sorted(PLAYS), default="digits")
     parser.add_argument(
         "--store", choices=("auto", "kubo", "local"), default="auto",
         help="auto: Kubo where there is one, else a folder",
@@ -77,6 +75,8 @@ def _options() -> argparse.Namespace:
 
 def _play(options: argparse.Namespace, console: Console) -> int:
     begun = time.monotonic()
+    play = PLAYS[options.task]
+    data = play.load()
     out: Path = options.out.resolve()
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
@@ -86,19 +86,19 @@ def _play(options: argparse.Namespace, console: Console) -> int:
         _store(options.store, out, console) as spec,
         Processes(out / "logs") as processes,
     ):
-        stage = _found(options.task, anvil, spec, out, console)
-        scene = _scene(stage, anvil)
+        stage = _found(options.task, data, anvil, spec, out, console)
+        scene = _scene(stage, data, anvil)
         env = dict(os.environ) | {"OMP_NUM_THREADS": "1"}
 
         def start(index: int) -> None:
             command = [sys.executable, "-m", "examples.demo.participant"]
             processes.start(
-                CAST[index].name,
+                play.cast[index].slug,
                 [*command, str(out / "stage.json"), str(index)],
                 env=env | {"BAFL_PRIVATE_KEY": anvil.accounts[index + 1].key},
             )
 
-        for index in range(len(CAST)):
+        for index in range(len(play.cast)):
             start(index)
         with console.status("six participants start and join"):
             wait_until(
@@ -110,7 +110,7 @@ def _play(options: argparse.Namespace, console: Console) -> int:
         audit_ok = _audit(scene, out, console)
         with console.status("training alone and centrally, to compare"):
             result = report.gather(
-                scene, stage.task, stage.data, store=spec.partition(":")[0], restarts=restarts,
+                scene, play, data, store=spec.partition(":")[0], restarts=restarts,
                 audit_ok=audit_ok, seconds=time.monotonic() - begun,
             )  # fmt: skip
         report.draw(scene, result, out / "terminal.svg")
@@ -141,26 +141,29 @@ def _store(kind: str, out: Path, console: Console) -> Iterator[str]:
     yield f"local:{out / 'store'}"
 
 
-def _found(task: str, anvil: Anvil, spec: str, out: Path, console: Console) -> Stage:
+def _found(name: str, data: DataSet, anvil: Anvil, spec: str, out: Path, console: Console) -> Stage:
     connection = Connection(anvil.url, anvil.chain_id)
     sender = Sender(connection, Account.from_key(anvil.accounts[0].key))
-    settings = FederationSettings.load(HERE / "federation.toml")
-    drafted = founding.draft(settings, build(task, load(task), TASKS[task]))
+    play = PLAYS[name]
+    settings = play.settings(FederationSettings.load(HERE / "federation.toml"))
+    drafted = founding.draft(settings, build(play.task, data, play.data))
     with console.status("deploying the federation"):
         founded = founding.found(
             settings, drafted, sender, open_store(spec, "founder"), lambda: deploy_support(sender)
         )
         federation = Federation(connection, founded.address)
         federation.sender(sender.account).send(calls.fund(founded.fund))
-    console.print(f"Federation {founded.address} on chain {anvil.chain_id}, RPC {anvil.url}")
-    stage = Stage(
-        anvil.url, anvil.chain_id, founded.address, spec, out / "nodes", task, TASKS[task]
+    console.print(play.told)
+    console.print(
+        f"Federation {founded.address} on chain {anvil.chain_id}, RPC {anvil.url}", soft_wrap=True
     )
+    stage = Stage(anvil.url, anvil.chain_id, founded.address, spec, out / "nodes", name)
     stage.write(out / "stage.json")
     return stage
 
 
-def _scene(stage: Stage, anvil: Anvil) -> Scene:
+def _scene(stage: Stage, data: DataSet, anvil: Anvil) -> Scene:
+    play = PLAYS[stage.play]
     federation = Federation(Connection(stage.rpc, stage.chain_id), stage.federation)
     store = open_store(stage.store, "audience")
     shelf = Shelf(stage.home / "audience", store, stage.size_limit)
@@ -168,15 +171,15 @@ def _scene(stage: Stage, anvil: Anvil) -> Scene:
         federation=federation,
         manifest=stage.manifest(federation, shelf),
         shelf=shelf,
-        central=build(stage.task, load(stage.task), stage.data),
-        names={anvil.accounts[i + 1].address: part.name for i, part in enumerate(CAST)},
+        central=build(play.task, data, play.data),
+        cast={anvil.accounts[i + 1].address: part for i, part in enumerate(play.cast)},
     )
 
 
 def _joined(scene: Scene, processes: Processes) -> bool:
     for process in processes:
         process.require_running()
-    return all(scene.federation.participant(address).roles for address in scene.names)
+    return all(scene.federation.participant(address).roles for address in scene.cast)
 
 
 def _show(
@@ -188,25 +191,27 @@ def _show(
 ) -> int:
     begun = scene.started_s = time.monotonic()
     ends = begun + seconds
-    victim = next(i for i, part in enumerate(CAST) if part.is_killed)
-    name, killed_at, restarts = CAST[victim].name, 0.0, 0
+    victim, part = next((i, part) for i, part in enumerate(scene.cast.values()) if part.is_killed)
+    killed_at, restarts = 0.0, 0
     with Live(console=console, refresh_per_second=4, transient=False) as live:
         while time.monotonic() < ends:
             now = time.monotonic()
             if not killed_at and now > begun + KILL_AT * seconds:
-                processes[name].kill()
+                processes[part.slug].kill()
                 killed_at = now
-                scene.note(f"{name} was killed (SIGKILL)")
+                scene.note(f"{part.name} was killed (SIGKILL)")
             elif killed_at and not restarts and now > killed_at + RETURN_AFTER_S:
                 start(victim)
                 restarts += 1
-                scene.note(f"{name} was started again")
+                scene.note(f"{part.name} was started again")
             for process in processes:
-                if process is not processes[name] or restarts:
+                if process is not processes[part.slug] or restarts:
                     process.require_running()
             scene.look()
             live.update(scene.picture(ends))
             time.sleep(0.3)
+    if not console.is_terminal:
+        console.line()
     return restarts
 
 

@@ -21,22 +21,29 @@ from bafl.work import Bench, Judge, honest
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One participant. slower: how many times a normal one's training time it takes."""
+    """One participant.
+
+    slower: how many times a normal one's training time it takes. poisons: it flips labels, and lies
+    as a validator.
+    """
 
     name: str
     slower: float = 1.0
     poisons: bool = False
     is_killed: bool = False
 
+    @property
+    def slug(self) -> str:
+        """Its name as files and stores take it."""
+        return self.name.lower().replace(" ", "-")
 
-CAST = (
-    Part("north"),
-    Part("south"),
-    Part("east"),
-    Part("west", is_killed=True),
-    Part("remote", slower=8.0),
-    Part("rogue", poisons=True),
-)
+    @property
+    def told(self) -> str:
+        """What is special about it."""
+        if self.poisons:
+            return "poisons, lies"
+        return f"{self.slower:g} x slower" if self.slower > 1 else ""
+
 
 CODES = (UNAVAILABLE_OR_COPY, MALFORMED)
 
@@ -91,7 +98,8 @@ class Paced:
 def poisoned(name: str, data: DataSet, settings: ReadySettings) -> TorchTask:
     """Make the task of a participant whose labels all say the first class.
 
-    It trains harder than the others, and with plain cross-entropy: an attacker trains as it likes.
+    It trains five times as long as the others, and with plain cross-entropy: an attacker trains as
+    it likes.
     """
     part = own_part(data, settings)
     rest, held = split_off(part.labels, settings.holdout_fraction, settings.partition_seed)
@@ -103,7 +111,7 @@ def poisoned(name: str, data: DataSet, settings: ReadySettings) -> TorchTask:
         holdout=part.take(held),
         classes=data.classes,
         loss=F.cross_entropy,
-        epochs=20,
+        epochs=5 * (settings.epochs or 1),
         lr=0.1,
     )
 

@@ -18,14 +18,14 @@ from bafl.chain import calls
 from bafl.chain.connection import Connection
 from bafl.chain.federation import Federation
 from bafl.chain.keys import KeySource, load_key
-from bafl.data import load
 from bafl.node import Node, NodeOptions
 from bafl.protocol import Options
 from bafl.store.base import open_store
 from bafl.store.shelf import Shelf
 from bafl.tasks.ready import build
 from bafl.types import Role
-from examples.demo.cast import CAST, Paced, judge_of, poisoned
+from examples.demo.cast import Paced, judge_of, poisoned
+from examples.demo.plays import PLAYS
 from examples.demo.stage import Stage
 
 
@@ -46,16 +46,18 @@ async def _run(node: Node) -> None:
 
 
 def _node(stage: Stage, index: int) -> Node:
-    part, home = CAST[index], stage.home / CAST[index].name
+    play = PLAYS[stage.play]
+    part = play.cast[index]
+    home = stage.home / part.slug
     federation = Federation(Connection(stage.rpc, stage.chain_id), stage.federation)
     sender = federation.sender(load_key(KeySource()))
     if not federation.participant(sender.address).roles:
         stake = federation.parameters.min_stake_wei
         sender.send(calls.join(Role.TRAINER | Role.VALIDATOR, stake))
-    store = open_store(stage.store, part.name)
+    store = open_store(stage.store, part.slug)
     manifest = stage.manifest(federation, Shelf(home / "payloads", store, stage.size_limit))
     make = poisoned if part.poisons else build
-    task = make(stage.task, load(stage.task), replace(stage.data, participant=index))
+    task = make(play.task, play.load(), replace(play.data, participant=index))
     return Node(
         federation=federation,
         sender=sender,

@@ -12,10 +12,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bafl.data import load
+from bafl.data import DataSet
 from bafl.tasks.base import TrainContext
-from bafl.tasks.ready import ReadySettings, build
-from examples.demo.cast import CAST
+from bafl.tasks.ready import build
+from bafl.types import Verdict
+from examples.demo.plays import Play
 from examples.demo.watch import REFUSED, Scene
 
 
@@ -23,6 +24,7 @@ from examples.demo.watch import REFUSED, Scene
 class Report:
     """The demo's figures. accuracy*: the task's metric on the central test set, 0 to 1.
 
+    accepted: used in a version, paid for or not. earned: for updates and for judging together.
     local: mean over honest participants training alone on their own data; central: one model on
     all of it; both with as many passes over the data as the federation had versions.
     """
@@ -33,7 +35,9 @@ class Report:
     accuracy_central: float
     poison_submitted: int
     poison_accepted: int
+    poison_paid: int
     poison_earned_ether: float
+    poison_earned_judging_ether: float
     poison_reputation: float
     poison_slashed_ether: float
     honest_submitted: int
@@ -60,29 +64,32 @@ def camel(name: str) -> str:
 
 
 def gather(
-    scene: Scene, task: str, data: ReadySettings, *, store: str, restarts: int, audit_ok: bool,
+    scene: Scene, play: Play, data: DataSet, *, store: str, restarts: int, audit_ok: bool,
     seconds: float,
 ) -> Report:  # fmt: skip
     """Work out the figures from the log, and train alone and centrally for comparison."""
-    parts = {part.name: part for part in CAST}
-    honest = {a: n for a, n in scene.names.items() if not parts[n].poisons}
-    rogue = next(a for a in scene.names if a not in honest)
-    slow = next(a for a, n in scene.names.items() if parts[n].slower > 1)
+    honest = [address for address, part in scene.cast.items() if not part.poisons]
+    rogue = next(address for address in scene.cast if address not in honest)
+    slow = next(address for address, part in scene.cast.items() if part.slower > 1)
     versions = len(scene.accuracy) - 1
     alone = [
-        reached(task, replace(data, participant=index), versions)
-        for index, part in enumerate(CAST)
+        reached(play, data, index, versions)
+        for index, part in enumerate(play.cast)
         if not part.poisons
     ]
-    earned = {a: sum(r.wei for r in scene.history.rewards(a)) / 1e18 for a in scene.names}
+    earned = {a: sum(r.wei for r in scene.history.rewards(a)) / 1e18 for a in scene.cast}
     return Report(
         versions=versions,
         accuracy=round(scene.accuracy[-1], 4),
         accuracy_local=round(float(np.mean(alone)), 4),
-        accuracy_central=round(reached(task, replace(data, participant=None), versions), 4),
+        accuracy_central=round(reached(play, data, None, versions), 4),
         poison_submitted=len(scene.history.updates_by(rogue)),
         poison_accepted=sum(v.used for _, v in scene.verdicts(rogue)),
+        poison_paid=sum(v is Verdict.PAID for _, v in scene.verdicts(rogue)),
         poison_earned_ether=round(earned[rogue], 6),
+        poison_earned_judging_ether=round(
+            sum(r.as_validator_wei for r in scene.history.rewards(rogue)) / 1e18, 6
+        ),
         poison_reputation=scene.reputation(rogue) / 1e6,
         poison_slashed_ether=sum(
             s.amount_wei for s in scene.history.slashes if s.participant == rogue
@@ -101,9 +108,12 @@ def gather(
     )
 
 
-def reached(task: str, settings: ReadySettings, rounds: int) -> float:
-    """Return the metric on the central test set after training alone for so many rounds."""
-    own = build(task, load(task), settings)
+def reached(play: Play, data: DataSet, participant: int | None, rounds: int) -> float:
+    """Return the metric on the central test set after so many rounds of training alone.
+
+    participant: whose data; None: everybody's.
+    """
+    own = build(play.task, data, replace(play.data, participant=participant))
     model = own.model()
     for number in range(rounds):
         own.train(model, TrainContext(base_version=number, seed=number))
@@ -120,10 +130,11 @@ def show(report: Report, console: Console, metric: str) -> None:
         "training alone (mean)": f"{report.accuracy_local:.3f}",
         "training on all data in one place": f"{report.accuracy_central:.3f}",
         "the poisoner": (
-            f"{report.poison_submitted} updates, {report.poison_accepted} accepted; "
-            f"reputation {report.poison_reputation:.2f}, "
-            f"earned {report.poison_earned_ether:.3f} ether (an honest one "
-            f"{report.honest_earned_ether:.3f}), slashed {report.poison_slashed_ether:.3f}"
+            f"{report.poison_submitted} updates, {report.poison_accepted} accepted, "
+            f"{report.poison_paid} paid; reputation {report.poison_reputation:.2f}; "
+            f"earned {report.poison_earned_ether:.3f} ether "
+            f"({report.poison_earned_judging_ether:.3f} of it by judging; an honest one "
+            f"{report.honest_earned_ether:.3f} in all), slashed {report.poison_slashed_ether:.3f}"
         ),
         "the honest": (
             f"{report.honest_submitted} updates, {report.honest_refused} refused, "
@@ -133,7 +144,7 @@ def show(report: Report, console: Console, metric: str) -> None:
             f"{report.straggler_submitted} updates, {report.straggler_accepted} accepted; "
             "nobody waited for it"
         ),
-        "the killed one": f"killed and restarted {report.restarts} time(s)",
+        "the killed one": "back at work after SIGKILL" if report.restarts else "did not come back",
         "audit": (
             "every version recomputed bit for bit" if report.audit_ok else "FAILED: see above"
         ),
@@ -148,6 +159,7 @@ def draw(scene: Scene, report: Report, path: Path) -> None:
     """Save the last picture and the report as an SVG."""
     console = Console(record=True, width=118, file=io.StringIO(), force_terminal=True)
     console.print(scene.picture(0.0))
+    console.line()
     show(report, console, scene.central.metric.name)
     drawn = console.export_svg(title="make demo")
     # The viewer's own monospace font will do; nothing is fetched from anywhere.
@@ -168,18 +180,16 @@ def plot(scene: Scene, report: Report, path: Path) -> None:
     left.set(xlabel="version", ylabel=scene.central.metric.name, ylim=(0, 1))
     left.legend(loc="lower right", frameon=False)
     calm = iter(("tab:blue", "tab:cyan", "tab:green", "tab:purple", "tab:brown"))
-    poisoners = {part.name for part in CAST if part.poisons}
-    rogues = {address for address, name in scene.names.items() if name in poisoners}
-    for address, name in scene.names.items():
+    for address, part in scene.cast.items():
         curve = scene.history.reputations_of(address)
         windows = [0, *(entry.window for entry in curve)]
         values = [0.3, *(entry.trainer / 1e6 for entry in curve)]
-        color, width = ("tab:red", 2.0) if address in rogues else (next(calm), 1.0)
-        right.plot(windows, values, label=name, color=color, lw=width)
+        color, width = ("tab:red", 2.0) if part.poisons else (next(calm), 1.0)
+        right.plot(windows, values, label=part.name, color=color, lw=width)
     for jailing in scene.history.jailings:
         window = window_ended_in(scene, jailing.block)
         right.annotate(
-            f"{scene.names[jailing.participant]} jailed as {str(jailing.role.name).lower()}",
+            f"{scene.cast[jailing.participant].name} jailed as {str(jailing.role.name).lower()}",
             (window, 0.3), (window, 0.08), color="tab:red", ha="center",
             arrowprops={"arrowstyle": "->", "color": "tab:red"},
         )  # fmt: skip

@@ -9,20 +9,21 @@ from pathlib import Path
 from bafl.chain.federation import Federation
 from bafl.manifest import Manifest
 from bafl.store.shelf import Shelf
-from bafl.tasks.ready import ReadySettings
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where things are and how fast they go. Times in seconds; size_limit in bytes."""
+    """Where things are and how fast they go. Times in seconds; size_limit in bytes.
+
+    play: its name in `plays.PLAYS`.
+    """
 
     rpc: str
     chain_id: int
     federation: str
     store: str
     home: Path
-    task: str
-    data: ReadySettings
+    play: str
     size_limit: int = 64 << 20
     training_s: float = 1.0
     poll_s: float = 0.3
@@ -35,8 +36,7 @@ class Stage:
     def read(cls, path: Path) -> Stage:
         """Read what `write` wrote."""
         values = json.loads(path.read_text())
-        data = ReadySettings(**values.pop("data"))
-        return cls(**values | {"home": Path(values["home"]), "data": data})
+        return cls(**values | {"home": Path(values["home"])})
 
     def manifest(self, federation: Federation, shelf: Shelf) -> Manifest:
         """Fetch the federation's manifest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from bafl.store.shelf import Shelf
 from bafl.tasks.arrays import load_arrays
 from bafl.tasks.torch import TorchTask
 from bafl.types import UpdateRecord, Verdict
-from examples.demo.cast import CAST
+from examples.demo.cast import Part
 
 START = 300_000
 BARS = " ▁▂▃▄▅▆▇█"
@@ -31,13 +32,13 @@ REFUSED = (Verdict.REJECTED, Verdict.MALFORMED)
 
 @dataclass(slots=True)
 class Scene:
-    """The federation as the audience follows it. names: of participants, by address."""
+    """The federation as the audience follows it. cast: who takes part, by address."""
 
     federation: Federation
     manifest: Manifest
     shelf: Shelf
     central: TorchTask
-    names: dict[str, str]
+    cast: dict[str, Part]
     history_file: HistoryFile = field(init=False)
     history: History = field(init=False)
     accuracy: list[float] = field(default_factory=list)
@@ -91,9 +92,9 @@ class Scene:
         now = Text.assemble(
             ("version ", "dim"), (f"{len(self.accuracy) - 1}", "bold"),
             (f"   {self.central.metric.name} ", "dim"), (f"{self.accuracy[-1]:.3f}", "bold"),
-            ("   window ", "dim"), f"{head.judging_window} judged, {head.open_window} open",
+            ("   window ", "dim"), f"{head.judging_window} of {head.open_window}",
             ("   pool ", "dim"), f"{head.pool_wei / 1e18:.2f} ether",
-            ("   ends in ", "dim"), f"{left:.0f} s",
+            f"   {math.ceil(left)}" if left else "", (" s left" if left else "", "dim"),
         )  # fmt: skip
         curve = Text(curve_of(self.accuracy[-60:]), style="green")
         return Group(now, curve, self._participants(), self._latest(), Text("\n".join(self.notes)))
@@ -103,20 +104,20 @@ class Scene:
         for name in ("participant", "updates", "paid", "unpaid", "refused", "reputation", "earned"):
             table.add_column(name, justify="left" if name == "participant" else "right")
         table.add_column("")
-        for address, name in self.names.items():
+        for address, part in self.cast.items():
             member = self.federation.participant(address)
             counts = Counter(verdict for _, verdict in self.verdicts(address))
             refused = sum(counts[verdict] for verdict in REFUSED)
             earned = sum(reward.wei for reward in self.history.rewards(address))
             table.add_row(
-                name,
+                part.name,
                 str(len(self.history.updates_by(address))),
                 str(counts[Verdict.PAID]),
                 str(counts[Verdict.ACCEPTED]),
                 Text(str(refused), style="red" if refused else ""),
                 f"{self.reputation(address) / 1e6:.2f} / {member.validator_reputation / 1e6:.2f}",
                 f"{earned / 1e18:.3f}",
-                "jailed" if member.trainer_jailed_until_s else role_of(name),
+                "jailed" if member.trainer_jailed_until_s else part.told,
             )
         return table
 
@@ -124,8 +125,8 @@ class Scene:
         """Say what was refused last, and why."""
         text = Text()
         refused = [
-            (record, name)
-            for address, name in self.names.items()
+            (record, part.name)
+            for address, part in self.cast.items()
             for record, verdict in self.verdicts(address)
             if verdict in REFUSED
         ]
@@ -140,11 +141,3 @@ class Scene:
 def curve_of(values: list[float]) -> str:
     """Return values between 0 and 1 as a line of bars."""
     return "".join(BARS[round(max(0.0, min(1.0, value)) * (len(BARS) - 1))] for value in values)
-
-
-def role_of(name: str) -> str:
-    """Say what is special about a participant of the cast."""
-    part = next(part for part in CAST if part.name == name)
-    if part.poisons:
-        return "flips labels, lies as a validator"
-    return f"{part.slower:g} times slower" if part.slower > 1 else ""

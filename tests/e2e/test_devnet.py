@@ -1,7 +1,8 @@
-"""Anvil and Kubo themselves: what the rest of the tests, the demo and the CLI rely on."""
+"""The chains and Kubo themselves: what the rest of the tests, the demo and the CLI rely on."""
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -14,6 +15,9 @@ import pytest
 
 from bafl.devnet import (
     Anvil,
+    Chain,
+    Geth,
+    Hardhat,
     Kubo,
     PortTakenError,
     ProcessFailedError,
@@ -32,11 +36,11 @@ def taken_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def balance(chain: Anvil, address: str) -> int:
+def balance(chain: Chain, address: str) -> int:
     return int(chain.rpc("eth_getBalance", address, "latest"), 16)
 
 
-def latest(chain: Anvil) -> tuple[int, int]:
+def latest(chain: Chain) -> tuple[int, int]:
     """Number and time of the last block."""
     block = chain.rpc("eth_getBlockByNumber", "latest", False)
     return int(block["number"], 16), int(block["timestamp"], 16)
@@ -48,17 +52,121 @@ def refused(url: str) -> bool:
         return probe.connect_ex((host, int(port))) != 0
 
 
-# ----- Anvil -----
+# ----- every chain -----
+
+STRANGER = "0x00000000000000000000000000000000000ba511"
 
 
-def test_anvil_has_funded_accounts_whose_keys_fit_their_addresses(anvil: Anvil) -> None:
+def test_a_chain_has_funded_accounts_whose_keys_fit_their_addresses(any_chain: Chain) -> None:
     from eth_account import Account
 
-    assert len(anvil.accounts) == 10
-    for account in anvil.accounts:
+    assert len(any_chain.accounts) == 10
+    for account in any_chain.accounts:
         assert Account.from_key(account.key).address == account.address
         assert account.key not in repr(account)
-        assert balance(anvil, account.address) > 9_000 * ETHER
+        assert balance(any_chain, account.address) > 9_000 * ETHER
+    any_chain.fund(STRANGER, 7 * ETHER)
+    assert balance(any_chain, STRANGER) == 7 * ETHER
+
+
+def test_time_passes_on_an_idle_chain(any_chain: Chain) -> None:
+    begun = latest(any_chain)[1]
+    wait_until(lambda: latest(any_chain)[1] > begun, "an idle block of a later second")
+
+
+def test_a_killed_chain_starts_again_on_its_port(any_chain: Chain) -> None:
+    url = any_chain.url
+    any_chain.kill()
+    assert not any_chain.running
+    assert refused(url)
+    any_chain.restart()
+    assert any_chain.url == url
+    assert balance(any_chain, any_chain.accounts[-1].address) > 9_000 * ETHER
+
+
+@pytest.mark.parametrize("kind", [Anvil, Hardhat, Geth])
+def test_a_chain_on_a_taken_port_says_which_and_what_to_do(
+    kind: type[Anvil] | type[Hardhat] | type[Geth], taken_port: int
+) -> None:
+    with pytest.raises(PortTakenError, match=f"{kind.client} cannot .* 127.0.0.1:{taken_port}"):
+        kind(port=taken_port).start()
+
+
+def test_a_chain_that_cannot_begin_shows_why_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "geth"
+    broken.write_text("#!/bin/sh\necho no such flag\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("BAFL_GETH", str(broken))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(ProcessFailedError, match=r"(?s)geth ended with status 1.*no such flag"):
+        Geth().start()
+    assert list(tmp_path.iterdir()) == [broken]
+
+
+OWNER = """
+import sys, signal
+from bafl import devnet
+chain = getattr(devnet, sys.argv[1])()
+chain.start()
+print(chain.url, flush=True)
+signal.pause()
+"""
+
+
+def ends_with_its_owner(kind: str, death: signal.Signals, temporary: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER, kind],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=dict(os.environ) | {"TMPDIR": str(temporary)},
+    ) as owner:
+        assert owner.stdout is not None
+        url = owner.stdout.readline().strip()
+        assert not refused(url)
+        owner.send_signal(death)
+        owner.wait()
+    wait_until(lambda: refused(url), f"the end of {kind}")
+    assert not list(temporary.glob("*chain*"))
+
+
+@pytest.mark.parametrize("kind", ["Anvil", "Hardhat"])
+@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_chain_ends_with_its_owner_however_that_dies(
+    tmp_path: Path, kind: str, death: signal.Signals
+) -> None:
+    ends_with_its_owner(kind, death, tmp_path)
+
+
+@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM])
+def test_geth_ends_with_its_owner_however_that_dies(
+    geth_binary: Path, tmp_path: Path, death: signal.Signals
+) -> None:
+    ends_with_its_owner("Geth", death, tmp_path)
+
+
+# ----- geth -----
+
+
+def test_geth_is_found_by_nobody_and_looks_for_nobody(geth_binary: Path, tmp_path: Path) -> None:
+    with Geth(log=tmp_path / "log") as chain:
+        assert int(chain.rpc("net_peerCount"), 16) == 0
+        log = (tmp_path / "log").read_text()
+        assert "@127.0.0.1:0" in log, "no port for peers"
+        assert log.count("HTTP server started") == 1
+        assert f"endpoint=127.0.0.1:{chain.port}" in log
+
+
+def test_geth_mines_when_a_transaction_comes(geth_binary: Path) -> None:
+    with Geth(accounts=1) as chain:
+        before = latest(chain)[0]
+        chain.fund(STRANGER, 1)
+        assert latest(chain)[0] == before + 1
+
+
+# ----- Anvil -----
 
 
 def give(chain: Anvil, wei: int) -> None:
@@ -91,12 +199,6 @@ def test_anvil_moves_its_clock_when_told(own_anvil: Anvil) -> None:
     assert 86_400 <= latest(own_anvil)[1] - before < 86_400 + 60
 
 
-def test_time_passes_on_an_idle_anvil_that_mines_by_the_clock() -> None:
-    with Anvil(mine_every_s=1) as chain:
-        begun = latest(chain)[1]
-        wait_until(lambda: latest(chain)[1] > begun, "an idle block of a later second")
-
-
 def test_a_killed_anvil_goes_on_where_its_state_file_was(own_anvil: Anvil) -> None:
     stranger = "0x00000000000000000000000000000000000ba511"
     own_anvil.set_balance(stranger, 7)
@@ -118,11 +220,6 @@ def test_a_killed_anvil_goes_on_where_its_state_file_was(own_anvil: Anvil) -> No
     assert latest(own_anvil)[0] == 3
 
 
-def test_anvil_on_a_taken_port_says_which_and_what_to_do(taken_port: int) -> None:
-    with pytest.raises(PortTakenError, match=f"Anvil cannot listen on 127.0.0.1:{taken_port}"):
-        Anvil(port=taken_port).start()
-
-
 def test_anvil_that_cannot_read_its_state_shows_why(tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     state.write_text("not json")
@@ -141,29 +238,6 @@ def test_calls_that_anvil_refuses_are_chain_errors(own_anvil: Anvil) -> None:
     own_anvil.stop()
     with pytest.raises(ChainError, match="does not answer eth_chainId"):
         own_anvil.rpc("eth_chainId")
-
-
-OWNER = """
-import sys, signal
-from bafl.devnet import Anvil
-chain = Anvil()
-chain.start()
-print(chain.url, flush=True)
-signal.pause()
-"""
-
-
-@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_anvil_ends_with_its_owner_however_that_dies(death: signal.Signals) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", OWNER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as owner:
-        assert owner.stdout is not None
-        url = owner.stdout.readline().strip()
-        assert not refused(url)
-        owner.send_signal(death)
-        owner.wait()
-    wait_until(lambda: refused(url), "Anvil's end")
 
 
 # ----- Kubo -----

@@ -63,8 +63,9 @@ def machine(tmp_path: Path) -> Machine:
         assert program, name
         (tmp_path / "bin" / name).symlink_to(program)
     for file in (
-        *("scripts/setup", "scripts/kubo", "requirements.lock", "pyproject.toml"),
-        *("package-lock.json", "tools/node/package-lock.json", "tools/kubo/go.mod"),
+        *("scripts/setup", "scripts/kubo", "scripts/geth", "scripts/go-tool"),
+        *("requirements.lock", "pyproject.toml", "package-lock.json"),
+        *("tools/node/package-lock.json", "tools/kubo/go.mod", "tools/geth/go.mod"),
     ):
         (tmp_path / "checkout" / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, tmp_path / "checkout" / file)
@@ -193,73 +194,113 @@ def test_the_demo_says_that_an_anvil_would_do(machine: Machine) -> None:
     assert "or an Anvil" in done.stderr
 
 
-# ----- scripts/kubo -----
+# ----- scripts/kubo, scripts/geth -----
 
 
-def add_go(machine: Machine, result: str = "0.43.0") -> None:
-    """A Go that builds a program which says that version."""
+@dataclass(frozen=True)
+class Tool:
+    """A program that a script finds or builds. says: what it answers when asked for its version."""
+
+    script: str
+    program: str
+    variable: str
+    version: str
+    old: str
+    oldest: str
+    missing: str
+    says: str = "{}"
+
+    def answer(self, version: str) -> str:
+        return self.says.format(version)
+
+
+TOOLS = [
+    Tool("kubo", "ipfs", "BAFL_IPFS", "0.43.0", "0.9.1", "0.40", "Install Kubo 0.43.0 or Go"),
+    Tool(
+        *("geth", "geth", "BAFL_GETH", "1.16.9", "1.9.25", "1.16", "Install geth 1.16.9 or Go"),
+        says="geth version {}-stable-95665d57",
+    ),
+]
+
+
+@pytest.fixture(params=TOOLS, ids=lambda tool: tool.script)
+def tool(request: pytest.FixtureRequest) -> Tool:
+    found = request.param
+    assert isinstance(found, Tool)
+    return found
+
+
+def add_go(machine: Machine, says: str) -> None:
+    """A Go that builds a program which says that."""
     machine.add(
         "go",
         'case "$1" in version) echo go version go1.26.8;; build) '
-        f'{{ echo \'#!/usr/bin/env bash\'; echo echo {result}; }} >"$6"; chmod +x "$6";; esac',
+        f'{{ echo \'#!/usr/bin/env bash\'; echo echo {says}; }} >"$6"; chmod +x "$6";; esac',
     )
     (machine.folder / "bin" / "chmod").symlink_to(shutil.which("chmod") or "")
 
 
-def add_ipfs(machine: Machine, version: str) -> Path:
-    return machine.add("ipfs", f"echo {version}")
-
-
-def test_kubo_is_taken_from_the_environment_first(machine: Machine) -> None:
-    add_ipfs(machine, "0.43.0")
+def test_a_tool_is_taken_from_the_environment_first(machine: Machine, tool: Tool) -> None:
+    machine.add(tool.program, f"echo {tool.answer(tool.version)}")
     chosen = machine.add("chosen", "", machine.folder)
-    done = machine.run("kubo", BAFL_IPFS=str(chosen))
+    done = machine.run(tool.script, **{tool.variable: str(chosen)})
     assert done.stdout == f"{chosen}\n"
-    assert machine.run("kubo", BAFL_IPFS="/nowhere").returncode == 1
+    nowhere = machine.run(tool.script, **{tool.variable: "/nowhere"})
+    assert nowhere.returncode == 1
+    assert f"{tool.variable} is /nowhere, which is not a program" in nowhere.stderr
 
 
-def test_kubo_on_path_is_taken_if_it_is_new_enough(machine: Machine) -> None:
-    found = add_ipfs(machine, "0.41.0")
-    assert machine.run("kubo", "--find").stdout == f"{found}\n"
-    add_ipfs(machine, "0.9.1")
-    done = machine.run("kubo", "--find")
+def test_a_tool_on_path_is_taken_if_it_is_new_enough(machine: Machine, tool: Tool) -> None:
+    found = machine.add(tool.program, f"echo {tool.answer(tool.oldest + '.1')}")
+    assert machine.run(tool.script, "--find").stdout == f"{found}\n"
+    machine.add(tool.program, f"echo {tool.answer(tool.old)}")
+    done = machine.run(tool.script, "--find")
     assert done.returncode == 1
-    assert "is version 0.9.1; at least 0.40 is needed" in done.stderr
+    assert f"is version {tool.old}; at least {tool.oldest} is needed" in done.stderr
 
 
-def test_kubo_is_built_once_a_machine(machine: Machine) -> None:
-    add_go(machine)
-    assert machine.run("kubo", "--find").returncode == 1
-    done = machine.run("kubo")
-    built = machine.checkout / "build/tools/ipfs"
+def test_a_tool_is_built_once_a_machine(machine: Machine, tool: Tool) -> None:
+    add_go(machine, tool.answer(tool.version))
+    assert machine.run(tool.script, "--find").returncode == 1
+    done = machine.run(tool.script)
+    built = machine.checkout / "build/tools" / tool.program
     assert done.stdout == f"{built}\n", done.stderr
     machine.forget()
-    assert machine.run("kubo").stdout == f"{built}\n"
+    assert machine.run(tool.script).stdout == f"{built}\n"
     shutil.rmtree(machine.checkout / "build")  # as another checkout has none
-    cached = Path(machine.run("kubo").stdout.strip())
+    cached = Path(machine.run(tool.script).stdout.strip())
     assert cached.is_relative_to(machine.folder / ".cache/bafl/tools")
     assert os.access(cached, os.X_OK)
     assert not machine.calls
 
 
-def test_kubo_of_another_version_is_built_anew(machine: Machine) -> None:
-    add_go(machine, "0.42.0")
-    machine.run("kubo")
-    assert machine.run("kubo", "--find").returncode == 1
+def test_a_tool_of_another_version_is_built_anew(machine: Machine, tool: Tool) -> None:
+    add_go(machine, tool.answer(tool.old))
+    machine.run(tool.script)
+    assert machine.run(tool.script, "--find").returncode == 1
 
 
-def test_kubo_without_go_says_how_to_get_it(machine: Machine) -> None:
-    done = machine.run("kubo")
+def test_a_build_that_fails_says_why_and_leaves_nothing(machine: Machine, tool: Tool) -> None:
+    machine.add("go", 'case "$1" in version) echo go1.26.8;; *) echo no route >&2; exit 1;; esac')
+    done = machine.run(tool.script)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "Install Kubo 0.43.0 or Go" in done.stderr
+    assert "no route" in done.stderr
+    assert "is the network there?" in done.stderr
+    assert not (machine.checkout / "build/tools" / tool.program).exists()
 
 
-def test_the_cache_of_kubo_is_where_the_package_looks(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
+def test_a_tool_without_go_says_how_to_get_it(machine: Machine, tool: Tool) -> None:
+    done = machine.run(tool.script)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert tool.missing in done.stderr
+
+
+def test_the_cache_of_tools_is_where_the_package_looks(
+    machine: Machine, tool: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bafl.devnet.kubo import cached_kubo
+    from bafl.devnet.find import cached
 
-    add_go(machine)
-    machine.run("kubo")
+    add_go(machine, tool.answer(tool.version))
+    machine.run(tool.script)
     monkeypatch.setenv("XDG_CACHE_HOME", str(machine.folder / ".cache"))
-    assert cached_kubo().exists()
+    assert cached(tool.program, tool.version).exists()

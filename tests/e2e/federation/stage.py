@@ -19,7 +19,7 @@ from bafl.chain.federation import Federation
 from bafl.chain.fold import History
 from bafl.chain.history import HistoryFile
 from bafl.chain.sender import Sender
-from bafl.devnet import Anvil, Processes
+from bafl.devnet import Chain, Processes
 from bafl.manifest import Manifest
 from bafl.replay import AuditReport, Federal, audit
 from bafl.settings import FederationSettings
@@ -95,7 +95,7 @@ class Stage:
         )
 
 
-def found(chain: Anvil, store: str, home: Path, count: int, text: str = SETTINGS) -> Stage:
+def found(chain: Chain, store: str, home: Path, count: int, text: str = SETTINGS) -> Stage:
     """Put a federation on the chain; its reward pool is funded."""
     home.mkdir(parents=True, exist_ok=True)
     file = home / "federation.toml"
