@@ -18,6 +18,9 @@ from bafl.errors import ChainError
 MNEMONIC = "test test test test test test test test test test test junk"
 """The words everybody's development chain uses; its keys are public, so never fund them."""
 
+START_PATIENCE_S = 120.0
+"""A machine may be busy with many things at once."""
+
 _CALL_TIMEOUT_S = 30.0
 
 
@@ -101,7 +104,7 @@ class Chain(ABC):
             )
             try:
                 self._process.start()
-                self._process.wait_ready(lambda: self._is_up(folder))
+                self._process.wait_ready(lambda: self._is_up(folder), seconds=START_PATIENCE_S)
                 self._accounts = self._funded(folder)
             except BaseException:
                 self._process.kill()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bafl.devnet import find
-from bafl.devnet.chain import Account, Chain, well_known_accounts
+from bafl.devnet.chain import START_PATIENCE_S, Account, Chain, well_known_accounts
 from bafl.devnet.processes import BinaryMissingError, wait_until
 
 VERSION = "1.16.9"
@@ -72,6 +72,7 @@ class Geth(Chain):
             wait_until(
                 lambda address=account.address: self._balance(address) >= self._balance_wei,  # type: ignore[misc]
                 "the accounts' money",
+                seconds=START_PATIENCE_S,
             )
         return accounts
 

@@ -119,7 +119,6 @@ def ends_with_its_owner(kind: str, death: signal.Signals, temporary: Path) -> No
     with subprocess.Popen(
         [sys.executable, "-c", OWNER, kind],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
         text=True,
         env=dict(os.environ) | {"TMPDIR": str(temporary)},
     ) as owner:
