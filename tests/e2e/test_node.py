@@ -212,8 +212,9 @@ async def test_a_daemon_keeps_what_versions_rest_on_and_lets_go_of_the_rest(
         await until(lambda: not pinned(refused))
         history = stage.history
         updates = [record for v in history.versions[1:] for record in history.updates(v.window)]
-        kept = {record.root for record in (*history.versions, *updates)}
-        kept.add(stage.federation.genesis.manifest)
+        kept = {stage.federation.genesis.manifest}
+        kept |= {version.root for version in history.versions}
+        kept |= {update.root for update in updates}
         await until(lambda: all(map(pinned, kept)))
     assert len(kept) > 2 * (protocol.RING - 2)
     collect(own_kubo)
