@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup demo test test-fast lint format types contracts artifacts artifacts-check gas \
-	bench-judging kubo geth python-tests clean
+	bench-judging large-payload kubo geth python-tests clean
 
 # npm's Node, where this machine's own is too old (scripts/setup).
 export PATH := $(CURDIR)/tools/node/node_modules/node/bin:$(PATH)
@@ -70,6 +70,9 @@ gas: setup ## Measure gas; writes benchmarks/results/gas.json
 
 bench-judging: setup ## How well poison is told from honest work; writes benchmarks/results/judging.json
 	@$(PYTHON) -m benchmarks.judging
+
+large-payload: setup ## What a payload past 300 MiB costs; writes benchmarks/results/large_payload.json
+	@$(PYTHON) -m benchmarks.large_payload
 
 kubo: ## Find Kubo or build it with Go
 	@scripts/kubo

@@ -7,7 +7,7 @@ another from being judged.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +18,10 @@ from bafl.aggregate import exact
 from bafl.aggregate.clipped_mean import squared_norm_of
 from bafl.aggregate.rules import clipped
 from bafl.chain.history import History
-from bafl.codec.update import UpdateFile, read_update
+from bafl.codec.update import UpdateFile, partition, read_update
 from bafl.errors import BaflError, ManifestError, PayloadError, StoreError
 from bafl.judge import rules
-from bafl.judge.copies import Authored, copied, tiny
+from bafl.judge.copies import copies, tiny
 from bafl.judge.score import Candidate, Loss, Verdicts, score_window
 from bafl.replay import Federal
 from bafl.store.shelf import ABSENT, Shelf
@@ -30,6 +30,8 @@ from bafl.types import UpdateRecord
 log = logging.getLogger("bafl.node")
 
 Vector = NDArray[np.float32]
+
+_COPY_BLOCK = 1 << 16  # values of every update of the ring at a time: 100 MB for a full one
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,9 @@ def candidates(
     # Updates that are nothing say nothing about how large an update is.
     sized = sorted(norm for norm in norms.values() if norm > 0)
     median = sized[(len(sized) - 1) // 2] if sized else 0.0
-    copies = _copies(federal, history, window, shelf, found, go_on)
+    copied = _copies(federal, history, window, shelf, found, go_on)
     for id_, norm in norms.items():
-        if tiny(norm, median) or id_ in copies:
+        if tiny(norm, median) or id_ in copied:
             codes[id_] = rules.UNAVAILABLE_OR_COPY
             del found[id_]
     deltas = dict(zip(found, clipped(list(found.values())), strict=True))
@@ -128,33 +130,44 @@ def _copies(
     go_on: Callable[[], object],
 ) -> set[int]:
     """Return the ids of updates that are copies of another author's earlier one in the ring."""
-    if federal.manifest.parameters < rules.COPY_MIN_WEIGHTS:
+    if federal.manifest.parameters < rules.COPY_MIN_WEIGHTS or not found:
         return set()
-    mine = {
-        record.id: Authored(record.participant, found[record.id].array())
-        for record in history.updates(judged)
-        if record.id in found
-    }
-    copies: set[int] = set()
-    for window in range(max(1, judged - protocol.RING + 1), judged + 1):
-        for other in history.updates(window):
+    files: list[tuple[int, UpdateFile]] = []
+    for window in range(max(1, judged - protocol.RING + 1), judged):
+        for record in history.updates(window):
             go_on()
-            theirs = mine.get(other.id) or _shelved(federal, other, shelf)
-            if theirs is None:
-                continue
-            for id_, update in mine.items():
-                if id_ > other.id and id_ not in copies and copied(update, [theirs]):
-                    log.warning("update %d is a copy of update %d", id_, other.id)
-                    copies.add(id_)
-    return copies
+            file = _shelved(federal, record, shelf)
+            if file is not None:
+                files.append((record.id, file))
+    files += sorted(found.items())
+    ids = [id_ for id_, _ in files]
+    copied = originals([file for _, file in files], len(found), go_on)
+    for copy, original in copied.items():
+        log.warning("update %d is a copy of update %d", ids[copy], ids[original])
+    return {ids[copy] for copy in copied}
 
 
-def _shelved(federal: Federal, record: UpdateRecord, shelf: Shelf) -> Authored | None:
+def originals(
+    files: Sequence[UpdateFile], judged: int, go_on: Callable[[], object] = lambda: None
+) -> dict[int, int]:
+    """Find the copies among the last `judged` updates, and of which; see `bafl.judge.copies`.
+
+    Each file is read once; memory holds a block of each. go_on: called between blocks.
+    """
+
+    def blocks() -> Iterator[list[Vector]]:
+        for spec, start, stop in partition(files[0].manifest, _COPY_BLOCK):
+            go_on()
+            yield [file.read(spec, start, stop) for file in files]
+
+    return copies([file.header.participant for file in files], judged, blocks())
+
+
+def _shelved(federal: Federal, record: UpdateRecord, shelf: Shelf) -> UpdateFile | None:
     if not shelf.has(record.root):
         return None
     try:
         path = shelf.path(record.root)
-        update = read_update(path, federal.header(record), federal.manifest)
+        return read_update(path, federal.header(record), federal.manifest)
     except (PayloadError, ManifestError, StoreError):
         return None
-    return Authored(record.participant, update.array())

@@ -30,6 +30,7 @@ from bafl.errors import BaflError, ChainError, PayloadError, TaskError, Training
 from bafl.journal import Journal
 from bafl.protocol import Recomputed, Scored, Trained
 from bafl.replay import Federal
+from bafl.store.cid import root_of
 from bafl.store.shelf import Shelf
 from bafl.tasks.arrays import load_arrays, state_arrays
 from bafl.tasks.base import Task, TrainContext, TrainingStopped, holdout_of
@@ -286,14 +287,20 @@ class Work:
         self.journal.recompute(action.window, action.tag, Recomputed(root, bounded))
 
     def forget(self, action: protocol.Forget) -> None:
-        """Let go of a window's payloads that are part of no version; the store keeps the others."""
+        """Let go of a window's payloads that are part of no version; the store keeps the others.
+
+        Whatever a window holds, nothing that a version rests on is let go: anybody may submit the
+        root of an accepted update, or of the manifest.
+        """
         window, history = action.window, self.history
         versions = {record.root for record in history.versions}
-        used = self._used(window)
+        used = {root for w in history.windows for root in self._used(w)}
+        needed = used | versions | {root_of(self.federal.manifest.to_json())}
         held = set(self.journal.pins(window)) | self.journal.models(window)
-        for root in held - used - versions - self.journal.pinned_after(window):
+        later = self.journal.pinned_after(window)
+        for root in held - needed - later:
             self.shelf.drop(root)
-        for root in used:
+        for root in ((self._used(window) | held & needed) - versions - later) & self.shelf.roots():
             if self.shelf.store.has(root):
                 self.shelf.remove(root)
         recent = {record.root for record in history.versions[-protocol.RING :]}

@@ -189,9 +189,10 @@ def check_values(spec: TensorSpec, values: npt.NDArray[Any]) -> float:
 
 def flush(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Replace -0 and subnormals by 0. values: float32, any shape; a copy is returned."""
-    bits = np.asarray(values, "<f4", order="C").view(np.uint32)
-    normal = (bits & _MAGNITUDE) >= _SMALLEST_NORMAL
-    return np.where(normal, bits, np.uint32(0)).view(np.float32)
+    result = np.array(values, "<f4", order="C")
+    for bits in _parts(result.reshape(-1).view(np.uint32)):
+        bits[(bits & _MAGNITUDE) < _SMALLEST_NORMAL] = 0
+    return result
 
 
 def _parts(flat: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:

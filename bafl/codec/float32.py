@@ -26,7 +26,7 @@ class Float32:
 
     def encode(self, spec: TensorSpec, values: Vector) -> dict[str, Array]:
         """Keep the values, which must have no -0 and no subnormal."""
-        return {spec.name: values}
+        return {spec.name: values.copy()}
 
     def check(self, spec: TensorSpec, tensors: Mapping[str, Array]) -> float:
         """Refuse NaN, infinity, -0 and subnormals; return max |value|."""

@@ -37,7 +37,10 @@ class Codec(Protocol):
         """The payload's tensors for a model with these float32 tensors."""
 
     def encode(self, spec: TensorSpec, values: Vector) -> dict[str, Array]:
-        """Encode one float32 tensor: finite values, flattened. Returns payload tensors by name."""
+        """Encode one float32 tensor: finite values, flattened.
+
+        Returns payload tensors by name; none shares its memory with the values.
+        """
 
     def check(self, spec: TensorSpec, tensors: Mapping[str, Array]) -> float:
         """Raise PayloadError unless `encode` could have written this; return max |value|."""
@@ -143,19 +146,19 @@ def write_update(path: Path, delta: Vector, header: UpdateHeader, manifest: Mani
     check_vector(delta, manifest)
     expected = update_layout(header, manifest)
     codec = CODECS[header.encoding]
-    if not bool(np.isfinite(delta).all()):
+    if not np.isfinite([delta.min(initial=0), delta.max(initial=0)]).all():
         raise errors.NonFiniteValue(
             "the update has a NaN or an infinity; lower the learning rate or clip gradients"
         )
-    residual = np.empty_like(delta)
+    residual = canonical.flush(delta)
     tensors: dict[str, Array] = {}
     for spec, start, stop in spans(manifest):
-        flushed = canonical.flush(delta[start:stop])
-        encoded = codec.encode(spec, flushed)
+        encoded = codec.encode(spec, residual[start:stop])
         for at in range(0, stop - start, BLOCK):
             end = min(at + BLOCK, stop - start)
-            residual[start + at : start + end] = delta[start + at : start + end]
-            residual[start + at : start + end] -= codec.decode(spec, encoded, at, end)
+            decoded = codec.decode(spec, encoded, at, end)
+            here = slice(start + at, start + end)
+            np.subtract(delta[here], decoded, out=residual[here])
         tensors |= encoded
     canonical.write(
         path,

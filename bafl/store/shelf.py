@@ -20,6 +20,9 @@ from bafl.types import Root
 ABSENT = (PayloadUnavailable, WrongBytes)
 """What says that nobody gives a payload; any other StoreError is about our own store or disk."""
 
+SLOWEST = 1 << 20
+"""Bytes a second at which a payload may come and is still waited for."""
+
 _AGAIN_S = 0.5
 _LOOK_S = 0.05
 
@@ -31,12 +34,15 @@ class Shelf:
     """
 
     def __init__(self, folder: Path, store: Store, limit: int, timeout_s: float = 30.0) -> None:
-        """folder: made if missing. limit: bytes of the largest payload. timeout_s: of one fetch."""
+        """folder: made if missing. limit: bytes of the largest payload.
+
+        timeout_s: of one fetch, on top of what the largest payload takes at `SLOWEST`.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.store = store
         self.limit = limit
-        self.timeout_s = timeout_s
+        self.timeout_s = timeout_s + limit / SLOWEST
 
     def path(self, root: Root, timeout_s: float | None = None) -> Path:
         """File of a payload, fetched if it is not here.

@@ -23,7 +23,7 @@ from bafl.aggregate.exact import (
     weighted_step,
 )
 from bafl.data import DataSet
-from bafl.judge import Authored, Candidate, copied, rules, tiny
+from bafl.judge import Candidate, copies, rules, tiny
 from benchmarks.judging.correlation import pearsons
 from benchmarks.judging.participants import Case, Participant, Update, Vector, gather
 from tests.reference.tally import NO_AGREEMENT, Input, Output, Verdict
@@ -134,8 +134,8 @@ def _candidates(updates: Sequence[Update]) -> list[Candidate]:
     squared = [squared_norm(u.delta) for u in updates]
     norms = [norm_of(s) for s in squared]
     median = sorted(norms)[(len(norms) - 1) // 2]
-    signed = [Authored(str(u.author), u.delta) for u in updates]
-    coded = [tiny(norms[i], median) or copied(signed[i], signed[:i]) for i in range(len(updates))]
+    copied = copies([str(u.author) for u in updates], len(updates), [[u.delta for u in updates]])
+    coded = [tiny(norms[i], median) or i in copied for i in range(len(updates))]
     factors = iter(
         clip_factors([s for s, c in zip(squared, coded, strict=True) if not c], CLIP_MEDIANS)
     )

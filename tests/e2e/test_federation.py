@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,46 @@ def test_a_federation_reaches_its_third_version_over_kubo(
         for path in (model(federal, history, v, stage.shelf("tests")) for v in (0, 3))
     ]
     assert accuracy[1] > accuracy[0] + 0.3
+
+
+def test_payloads_travel_between_the_daemons_of_a_federation(
+    ticking: Anvil,
+    kubo_binary: Path,
+    processes: Processes,
+    tmp_path: Path,
+    new_account: NewAccount,
+) -> None:
+    with (
+        Kubo(tmp_path / "a", online=True) as first,
+        Kubo(tmp_path / "b", online=True) as second,
+    ):
+        second.connect(first.peer_multiaddr)
+        here = found(ticking, f"kubo:{first.multiaddr}", tmp_path / "here", COUNT)
+        there = replace(here, store=f"kubo:{second.multiaddr}", home=str(tmp_path / "there"))
+        Path(there.home).mkdir()
+        assert [open_store(s.store).has(here.history.genesis) for s in (here, there)] == [1, 0]
+        accounts = [new_account(chain=ticking) for _ in range(COUNT)]
+        for index, account in enumerate(accounts):
+            (here, there)[index % 2].start(processes, index, account)
+        reach(here, processes, 2)
+        processes.stop()
+
+        history = here.history
+        for stage, daemon, strangers in (
+            (here, first, accounts[1::2]),
+            (there, second, accounts[::2]),
+        ):
+            made = {record.root for a in strangers for record in history.updates_by(a.address)}
+            came = {root for root in made if open_store(stage.store).has(root)}
+            assert came  # each of them one block
+            assert daemon.rpc("bitswap/stat")["BlocksReceived"] >= len(came)
+        # Each daemon alone has all that the audit needs.
+        for stage, other in ((here, second), (there, first)):
+            other.stop()
+            report = stage.audit()
+            other.start()
+            assert report.ok, report
+            assert len(report.versions) >= 2
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bafl.codec.errors import PayloadTooLarge
-from bafl.devnet import Kubo
+from bafl.devnet import Kubo, wait_until
 from bafl.store.base import open_store, open_stores
 from bafl.store.cid import CHUNK_BYTES, MAX_LINKS, UnixFsHasher, cid, parse_cid, root_of
 from bafl.store.errors import FalseBlock, PayloadUnavailable, StoreUnreachable, WrongBytes
@@ -19,9 +19,11 @@ from bafl.store.gateway import GatewayStore
 from bafl.store.http import HttpSession
 from bafl.store.kubo import KuboStore
 from bafl.store.local import LocalStore
+from bafl.store.shelf import Shelf
 from bafl.store.unixfs import file_blocks
 from bafl.types import DAG_PB, RAW, Root
-from tests.e2e.test_kubo_store import add, content
+from tests.e2e.test_kubo_store import add, collect, content
+from tests.unit.store.web import Web
 
 LIMIT = 8 << 20
 SIZES = [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES + 5]
@@ -154,6 +156,70 @@ def test_a_gateway_finds_what_a_peer_holds(kubo_binary: Path, make: Make, tmp_pa
         # What no peer has is looked for until the time is up, and not a moment longer.
         with pytest.raises(PayloadUnavailable, match="in time"):
             store.fetch(root_of(b"nobody has it"), tmp_path / "none", LIMIT, 1)
+
+
+def test_a_gateway_that_does_not_fetch_gives_what_it_has_and_no_more(
+    kubo_binary: Path, make: Make, tmp_path: Path
+) -> None:
+    data = content(2 * CHUNK_BYTES + 3)
+    with (
+        Kubo(tmp_path / "a", online=True) as author,
+        Kubo(tmp_path / "b", online=True) as between,
+    ):
+        between.stop()
+        configure(between, {"NoFetch": True})
+        between.start()
+        between.connect(author.peer_multiaddr)
+        root = KuboStore(author.multiaddr).put(make(data))
+        store = GatewayStore(between.gateway_url)
+        with pytest.raises(PayloadUnavailable, match="it answers 404"):
+            store.fetch(root, tmp_path / "out", LIMIT, 60)
+        KuboStore(between.multiaddr).pin(root)  # its owner's own daemon still fetches
+        store.fetch(root, tmp_path / "out", LIMIT, 60)
+        assert (tmp_path / "out").read_bytes() == data
+
+
+def test_a_node_gets_payloads_past_gateways_that_fail_in_every_way(
+    kubo: Kubo, own_kubo: Kubo, make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = (content(CHUNK_BYTES + extra) for extra in (101, 102))
+    roots = [KuboStore(kubo.multiaddr).put(make(data)) for data in (first, second)]
+    with (
+        Kubo(tmp_path / "empty") as empty,
+        Web() as elsewhere,
+        Web() as cut,
+        Web() as liar,
+    ):
+        empty.stop()
+        configure(empty, {"NoFetch": True})
+        empty.start()
+        elsewhere.rule = lambda request: request.answer(
+            status=302, Location=kubo.gateway_url + request.path
+        )
+        cut.rule = lambda request: request.answer(b"half", Content_Length="8")
+        liar.rule = lambda request: request.answer(b"false")
+        gateways = [empty.gateway_url, elsewhere.url, cut.url, liar.url, kubo.gateway_url]
+        store = open_stores([f"kubo:{own_kubo.multiaddr}", *(f"gateway:{url}" for url in gateways)])
+        shelf = Shelf(tmp_path / "shelf", store, LIMIT)
+        for root, data in zip(roots, (first, second), strict=True):
+            (path,) = shelf.gather([root], 60).values()
+            assert isinstance(path, Path)
+            assert path.read_bytes() == data
+        assert elsewhere.asked
+        assert cut.asked
+        assert len(liar.asked) == 1  # once is enough
+    warned = [record.getMessage() for record in caplog.records]
+    for url, what in (
+        (elsewhere.url, "which is not its own: not followed"),
+        (cut.url, "hung up before its answer ended"),
+        (liar.url, "it lies or is broken; use another one; set aside for 60 minutes"),
+    ):
+        assert len([line for line in warned if url in line and what in line]) == 1
+    # What came from a gateway is in one's own daemon from now on, pinned.
+    own = KuboStore(own_kubo.multiaddr)
+    wait_until(lambda: all(map(own.has, roots)), seconds=60, what="the payloads in the daemon")
+    collect(own_kubo)
+    assert all(map(own.has, roots))
 
 
 def test_a_daemon_that_is_down_is_made_up_for_by_anothers_gateway(

@@ -18,16 +18,22 @@ from bafl.chain.connection import Connection
 from bafl.chain.federation import Federation
 from bafl.chain.sender import Sender
 from bafl.codec.errors import MissingTensor
-from bafl.devnet import Anvil
+from bafl.devnet import Anvil, Kubo
 from bafl.errors import TrainingError
 from bafl.journal import SignedNote
+from bafl.judge import Verdicts
+from bafl.judge.rules import ALONE_MIN
 from bafl.node import Node, NodeOptions
 from bafl.protocol import Options, Trained
+from bafl.store.cid import cid
+from bafl.store.kubo import KuboStore
 from bafl.store.local import LocalStore
 from bafl.tasks.base import TrainContext
-from bafl.types import Role, Root
+from bafl.types import Role, Root, VoidReason
+from bafl.work import Bench, honest
 from tests.e2e.federation.softmax import Model, Softmax
 from tests.e2e.federation.stage import SETTINGS, Stage, found
+from tests.e2e.test_kubo_store import collect
 from tests.unit.chain.proxy import Forward, Json, Proxy, Raw
 
 if TYPE_CHECKING:
@@ -170,6 +176,52 @@ async def test_one_alone_makes_version_after_version(join: Callable[..., Player]
         await until(lambda: player.stage.federation.head().version >= 3)
     assert player.stage.audit().ok
     assert not player.stage.history.slashes
+
+
+async def test_a_daemon_keeps_what_versions_rest_on_and_lets_go_of_the_rest(
+    chain: Anvil, own_kubo: Kubo, tmp_path: Path, new_account: NewAccount
+) -> None:
+    stage = found(chain, f"kubo:{own_kubo.multiaddr}", tmp_path / "stage", 4, ALONE)
+    sender = stage.federation.sender(new_account(chain=chain))
+    sender.send(calls.join(BOTH, stage.federation.parameters.min_stake_wei))
+    store = KuboStore(own_kubo.multiaddr)
+    judged: list[Bench] = []
+
+    def strict_at_first(bench: Bench) -> Verdicts:
+        judged.append(bench)
+        return honest(bench) if len(judged) > 1 else Verdicts((ALONE_MIN,), 0)
+
+    def pinned(root: Root) -> bool:
+        return cid(root) in own_kubo.rpc("pin/ls")["Keys"]
+
+    node = Node(
+        federation=stage.federation,
+        sender=sender,
+        store=store,
+        task=Softmax(0, 4),
+        manifest=stage.manifest,
+        home=tmp_path / "home",
+        options=QUICK,
+        judge=strict_at_first,
+    )
+    async with running(node) as until:
+        await until(lambda: stage.history.voided(1) is VoidReason.BARREN)
+        (refused,) = (record.root for record in stage.history.updates(1))
+        await until(lambda: pinned(refused))
+        await until(lambda: stage.federation.head().open_window > protocol.RING)
+        await until(lambda: not pinned(refused))
+        history = stage.history
+        updates = [record for v in history.versions[1:] for record in history.updates(v.window)]
+        kept = {stage.federation.genesis.manifest}
+        kept |= {version.root for version in history.versions}
+        kept |= {update.root for update in updates}
+        await until(lambda: all(map(pinned, kept)))
+    assert len(kept) > 2 * (protocol.RING - 2)
+    collect(own_kubo)
+    assert all(map(store.has, kept))
+    assert not store.has(refused)
+    report = stage.audit()
+    assert all(version.ok for version in report.versions[: len(history.versions) - 1])
 
 
 async def test_an_update_that_was_signed_long_ago_is_not_lost(join: Callable[..., Player]) -> None:

@@ -663,6 +663,23 @@ def test_keeps_a_payload_that_a_later_window_needs(work: Work, past: Past) -> No
     assert work.shelf.has(root)
 
 
+def test_keeps_what_somebody_submits_again_to_have_it_dropped(
+    work: Work, past: Past, store: Stubborn
+) -> None:
+    version = past.version(1, honest_deltas(past, 1), [1_000_000])
+    manifest = past.put_bytes(past.federal.manifest.to_json())
+    needed = [used_root(past, 0), past.history.genesis, version, manifest]
+    for root in needed:
+        past.record(2, root, by=9)
+        work.shelf.path(root)
+        store.pin(root)
+        work.journal.pin(2, root)
+    past.void(2)
+    work.forget(protocol.Forget(2))
+    assert [pinned(store, root) for root in needed] == [True] * 4
+    assert not work.shelf.has(used_root(past, 0))
+
+
 def test_keeps_what_the_store_does_not_have(work: Work, past: Past) -> None:
     past.version(1, honest_deltas(past, 1), [1_000_000])
     root = past.history.updates(1)[0].root

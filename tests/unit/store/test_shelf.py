@@ -96,6 +96,21 @@ def test_tells_a_store_that_is_down_from_a_payload_nobody_has(
     assert not isinstance(shelf.gather([root], 0)[root], ABSENT)
 
 
+def test_a_large_payload_is_given_the_time_that_it_takes(tmp_path: Path) -> None:
+    asked: list[float] = []
+
+    class Recording(LocalStore):
+        def fetch(self, root: Root, into: Path, limit: int, timeout_s: float) -> None:
+            asked.append(timeout_s)
+            super().fetch(root, into, limit, timeout_s)
+
+    root = put(tmp_path, b"content")
+    for limit in (LIMIT, 600 << 20):
+        shelf = Shelf(tmp_path / f"shelf{limit}", Recording(tmp_path / "store"), limit, 30)
+        shelf.path(root)
+    assert asked == [pytest.approx(30, abs=0.1), 630]
+
+
 def test_a_payload_past_the_limit_is_said_at_once(tmp_path: Path, shelf: Shelf) -> None:
     root = put(tmp_path, bytes(LIMIT + 1))
     assert isinstance(shelf.gather([root], 60)[root], PayloadTooLarge)
