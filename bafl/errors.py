@@ -16,6 +16,7 @@
         ├── DataError            a data set that is missing, or other than expected (data/)
         ├── ChainError           RPC unreachable, wrong chain, no contract, no funds (chain/)
         ├── StoreError           a store that does not answer or lies (store/)
+        ├── DiskError            our own disk takes nothing: it is full, or refuses
         └── DevnetError          Anvil or Kubo could not be started (devnet/)
 
 Messages say what happened, to which thing, and what to do now.
@@ -103,6 +104,10 @@ class ChainError(OutsideError):
 
 class StoreError(OutsideError):
     """A store that does not answer, or lies (store/)."""
+
+
+class DiskError(OutsideError):
+    """Our own disk takes nothing: it is full, or refuses; what was on it is still there."""
 
 
 class DevnetError(OutsideError):

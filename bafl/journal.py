@@ -2,7 +2,8 @@
 
 An update is journalled when it is trained, scores before they are committed, a signed transaction
 before it is sent. Salts are not here: they are recomputed from the key. The file is locked while a
-node runs, so that a second copy of the node says so and stops.
+node runs, so that a second copy of the node says so and stops. On a full disk every method that
+writes raises DiskError and changes nothing; it works again when there is room.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bafl.errors import JournalError
+from bafl.errors import DiskError, JournalError
 from bafl.protocol import Notes, Recomputed, Scored, Trained
 from bafl.types import Encoding, Root, UpdateRecord
 
@@ -34,12 +35,17 @@ CREATE TABLE IF NOT EXISTS scores (
 CREATE TABLE IF NOT EXISTS models (
     window INTEGER NOT NULL, tag TEXT NOT NULL, digest BLOB NOT NULL, codec INTEGER NOT NULL,
     metric INTEGER NOT NULL, PRIMARY KEY (window, tag));
+CREATE TABLE IF NOT EXISTS offers (
+    window INTEGER NOT NULL, tag TEXT NOT NULL, PRIMARY KEY (window, tag));
 CREATE TABLE IF NOT EXISTS transactions (
     nonce INTEGER PRIMARY KEY, name TEXT NOT NULL, raw BLOB NOT NULL, hash BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS pins (
     window INTEGER NOT NULL, digest BLOB NOT NULL, codec INTEGER NOT NULL,
     PRIMARY KEY (window, digest));
+CREATE TABLE IF NOT EXISTS running (here INTEGER PRIMARY KEY CHECK (here = 1));
 """
+_LATER_COLUMNS = (("updates", "base_digest", "BLOB NOT NULL DEFAULT x''"),)
+"""What journals of earlier versions lack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +73,30 @@ class SignedNote:
 
 
 class Journal:
-    """A node's memory. Safe to use from several threads; every method is one transaction."""
+    """A node's memory. Safe to use from several threads; every method is one transaction.
+
+    cut_off: whether the run before this one ended without `close`.
+    """
 
     def __init__(self, path: Path, chain_id: int, federation: str, participant: str) -> None:
         """Open or make the journal at `path` and hold its lock until `close`.
 
-        Raises JournalError if another process holds it, it belongs to another federation or
-        participant, or the disk refuses.
+        Raises JournalError if another process holds it, or it belongs to another federation or
+        participant; DiskError if the disk refuses.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._guard = threading.RLock()
-        self._db = sqlite3.connect(path, timeout=0.2, check_same_thread=False, isolation_level=None)
-        path.chmod(0o600)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(
+                path, timeout=0.2, check_same_thread=False, isolation_level=None
+            )
+            path.chmod(0o600)
+        except (OSError, sqlite3.OperationalError) as error:
+            raise DiskError(
+                f"cannot open the journal {path} ({error}): free some space, check its "
+                "permissions, or give this node another home"
+            ) from error
         given = {
             "chain id": str(chain_id),
             "federation": federation.lower(),
@@ -95,6 +112,10 @@ class Journal:
         with self._write() as db:
             for statement in _SCHEMA.split(";"):
                 db.execute(statement)
+            for table, column, kind in _LATER_COLUMNS:
+                there = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+                if column not in there:
+                    db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
             for name, value in given.items():
                 db.execute("INSERT OR IGNORE INTO identity VALUES (?, ?)", (name, value))
             for name, value in db.execute("SELECT name, value FROM identity").fetchall():
@@ -103,10 +124,15 @@ class Journal:
                         f"the journal {self._path} belongs to {name} {value}, not "
                         f"{given.get(name)}: give this node a home of its own"
                     )
+            self.cut_off = db.execute("SELECT COUNT(*) FROM running").fetchone() != (0,)
+            db.execute("INSERT OR IGNORE INTO running VALUES (1)")
 
     def close(self) -> None:
         """Close the file and give its lock back."""
         with self._guard:
+            # On a full disk the next run merely takes this one for cut off.
+            with suppress(DiskError, JournalError, sqlite3.ProgrammingError), self._write() as db:
+                db.execute("DELETE FROM running")
             self._db.close()
 
     # --- own updates ---
@@ -119,10 +145,11 @@ class Journal:
         root = trained.root
         with self._write() as db:
             done = db.execute(
-                "INSERT INTO updates (base_version, digest, codec, encoding, samples, residual,"
-                " state) VALUES (?, ?, ?, ?, ?, ?, 'open')",
+                "INSERT INTO updates (base_version, base_digest, digest, codec, encoding, samples,"
+                " residual, state) VALUES (?, ?, ?, ?, ?, ?, ?, 'open')",
                 (
                     trained.base_version,
+                    trained.base_digest,
                     root.digest,
                     root.codec,
                     int(trained.encoding),
@@ -245,13 +272,25 @@ class Journal:
             )
 
     def recompute(self, window: int, tag: int, recomputed: Recomputed) -> None:
-        """Note the next model that a window makes."""
+        """Note the next model that a window makes, to be attested and offered."""
         root = recomputed.root
         with self._write() as db:
             db.execute(
                 "INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?, ?)",
                 (window, str(tag), root.digest, root.codec, recomputed.metric),
             )
+            db.execute("INSERT OR IGNORE INTO offers VALUES (?, ?)", (window, str(tag)))
+
+    def offered(self, window: int, tag: int) -> None:
+        """Note that the next model of a window is in the store."""
+        with self._write() as db:
+            db.execute("DELETE FROM offers WHERE window = ? AND tag = ?", (window, str(tag)))
+
+    def model(self, window: int, tag: int) -> Root | None:
+        """Return the next model that was worked out for these contents; None if there is none."""
+        with self._guard:
+            recomputed = self._recomputed(window).get((window, tag))
+            return None if recomputed is None else recomputed.root
 
     def models(self, window: int) -> set[Root]:
         """Return the next models that were worked out for a window, whatever its tag."""
@@ -287,6 +326,7 @@ class Journal:
             db.execute("DELETE FROM pins WHERE window = ?", (window,))
             db.execute("DELETE FROM scores WHERE window = ?", (window,))
             db.execute("DELETE FROM models WHERE window = ?", (window,))
+            db.execute("DELETE FROM offers WHERE window = ?", (window,))
 
     # --- transactions ---
 
@@ -330,6 +370,7 @@ class Journal:
             mine = self._open()
             sure = [(u.id, u.published) for u in mine if u.id and (u.block or 0) <= confirmed_block]
             pins = self._db.execute("SELECT DISTINCT window FROM pins ORDER BY window").fetchall()
+            offers = self._db.execute("SELECT window, tag FROM offers ORDER BY window").fetchall()
             return Notes(
                 trained=next((u.trained for u in mine if u.id is None), None),
                 scored=self._scored(judging),
@@ -337,6 +378,7 @@ class Journal:
                 unpublished=tuple(id_ for id_, published in sure if not published),
                 unresolved=tuple(id_ for id_, published in sure if published),
                 pinned_windows=tuple(window for (window,) in pins),
+                unoffered=tuple((window, int(tag)) for window, tag in offers),
                 seen_s=seen_s,
                 busy=busy,
                 sending=sending,
@@ -361,18 +403,13 @@ class Journal:
 
     def _open(self) -> list[OwnUpdate]:
         rows = self._db.execute(
-            "SELECT base_version, digest, codec, encoding, samples, residual, update_id, block,"
-            " published FROM updates WHERE state = 'open' ORDER BY id"
+            "SELECT residual, update_id, block, published,"
+            " base_version, digest, codec, encoding, samples, base_digest"
+            " FROM updates WHERE state = 'open' ORDER BY id"
         ).fetchall()
         return [
-            OwnUpdate(
-                Trained(base, Root(digest, codec), Encoding(encoding), samples),
-                residual,
-                id_,
-                block,
-                bool(published),
-            )
-            for base, digest, codec, encoding, samples, residual, id_, block, published in rows
+            OwnUpdate(_trained(*row), residual, id_, block, bool(published))
+            for residual, id_, block, published, *row in rows
         ]
 
     @contextmanager
@@ -383,17 +420,17 @@ class Journal:
                 self._db.execute("BEGIN IMMEDIATE")
                 try:
                     yield self._db
-                except BaseException:
-                    self._db.execute("ROLLBACK")
-                    raise
-                self._db.execute("COMMIT")
+                    self._db.execute("COMMIT")
+                finally:
+                    if self._db.in_transaction:  # SQLite ends some that fail by itself
+                        self._db.execute("ROLLBACK")
             except sqlite3.OperationalError as error:
                 if "locked" in str(error):
                     raise JournalError(
                         f"another node is running with the journal {self._path}: "
                         "stop it first, or give this one a home of its own"
                     ) from error
-                raise JournalError(
+                raise DiskError(
                     f"cannot write the journal {self._path} ({error}): free some space, or check "
                     "its permissions; nothing was lost"
                 ) from error
@@ -402,3 +439,9 @@ class Journal:
                     f"the journal {self._path} is damaged ({error}): restore it, or move it away "
                     "and start anew (an unrevealed commitment is then lost)"
                 ) from error
+
+
+def _trained(
+    base: int, digest: bytes, codec: int, encoding: int, samples: int, base_digest: bytes
+) -> Trained:
+    return Trained(base, Root(digest, codec), Encoding(encoding), samples, base_digest)

@@ -12,9 +12,11 @@ import contextlib
 import hashlib
 import hmac
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from bafl.chain import calls
 from bafl.chain.calls import Call
 from bafl.chain.errors import NonceTaken
 from bafl.chain.federation import Federation
-from bafl.chain.history import HistoryFile
+from bafl.chain.history import History, HistoryFile
 from bafl.chain.sender import Sender, SignedTransaction
 from bafl.errors import (
     BaflError,
@@ -48,6 +50,9 @@ log = logging.getLogger("bafl.node")
 
 _HOPELESS = (TrainingError, JournalError, ManifestError)
 """Refusals that end a node; any other is about what strangers sent, and may pass."""
+
+_CLOCK_TOLD_S = 300.0
+"""A change of so much between the chain's clock and this machine's is worth a line."""
 
 _BEHIND_LOOKS = 5
 """So often in a row an older view than one seen before is passed over."""
@@ -126,6 +131,9 @@ class Node:
         self._sending = False
         self._newest_block = 0
         self._behind = 0
+        self._gaps = 0
+        self._told_ahead_s = 0.0
+        self._reading = threading.Lock()
         self._wake = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -134,6 +142,10 @@ class Node:
         On return the journal is closed, so nothing goes on; what was begun is in it.
         """
         log.info("%s: node started", self.address)
+        if self.journal.cut_off:
+            log.warning(
+                "%s: the last run was cut off; going on with %s", self.address, self._left()
+            )
         stopped = asyncio.create_task(stop.wait())
         looking: asyncio.Task[float] | None = None
         try:
@@ -149,6 +161,16 @@ class Node:
             stopped.cancel()
             await self._wind_up(looking)
             log.info("%s: node stopped", self.address)
+
+    def _left(self) -> str:
+        """What the journal holds that is not done yet, for a person."""
+        notes = self.journal.notes(0, 0, {}, frozenset())
+        sent = ", ".join(f"{note.name} (nonce {note.nonce})" for note in self.journal.unsettled())
+        left = [
+            f"the transaction {sent}" if sent else "",
+            f"an update of version {notes.trained.base_version}" if notes.trained else "",
+        ]
+        return " and ".join(part for part in left if part) or "what the chain asks for next"
 
     async def _wind_up(self, looking: asyncio.Task[float] | None) -> None:
         """Wait a little for what is under way, and leave the rest: it is done again."""
@@ -194,17 +216,57 @@ class Node:
         """See how things stand; None if that is older than what was seen before."""
         # The view first: what it speaks of is then in the history for certain.
         view = self.federation.view(self.address)
-        history = self.history_file.sync()
+        history = self._log()
         # An RPC of many machines goes back only for a moment, a reorg for good.
         self._behind = self._behind + 1 if view.block < self._newest_block else 0
         if 0 < self._behind < _BEHIND_LOOKS or history.block < view.block:
-            log.info("%s: the RPC is behind what it said before", self.address)
+            log.info("%s: the RPC is behind what it said before; looking again", self.address)
             return None
+        mine = history.updates_by(self.address)
+        if any(record.block > view.block for record in mine):
+            return None  # a view from before our last submission would ask for it again
+        if not self._agree(view, history):
+            return None
+        self._tell_time(view)
         self._newest_block = view.block
-        history = history.copy()  # the file goes on folding into its own
-        self.journal.reconcile(history.updates_by(self.address))
+        self.journal.reconcile(mine)
         self.work.see(view, history)
         return view
+
+    def _log(self) -> History:
+        """The newest history, which nobody goes on folding into."""
+        with self._reading:
+            return self.history_file.sync().copy()
+
+    def _agree(self, view: View, history: History) -> bool:
+        """Whether the log holds what the contract says; one that again does not is read anew."""
+        lacks = _lacking(view, history, self.address)
+        if lacks is None:
+            self._gaps = 0
+            return True
+        self._gaps += 1
+        # Ever more rarely: an RPC that never has it all is not asked for all of it at each look.
+        anew = self._gaps > 1 and self._gaps & (self._gaps - 1) == 0
+        what = "reading it all anew" if anew else "looking again"
+        log.warning(
+            "%s: the RPC's log lacks %s: it lags, or drops logs; %s", self.address, lacks, what
+        )
+        if anew:
+            self.history_file.reread()
+        return False
+
+    def _tell_time(self, view: View) -> None:
+        """Say how far the chain's clock is from this machine's, when that is new."""
+        ahead_s = view.block_time_s - time.time()
+        if abs(ahead_s - self._told_ahead_s) > _CLOCK_TOLD_S:
+            self._told_ahead_s = ahead_s
+            log.warning(
+                "%s: the chain's clock is %s %s this machine's (which may be wrong, or have "
+                "jumped); deadlines go by the chain's",
+                self.address,
+                timedelta(seconds=round(abs(ahead_s))),
+                "ahead of" if ahead_s > 0 else "behind",
+            )
 
     def _start(self, action: Action, view: View) -> None:
         self._sending = self._sending or isinstance(action, protocol.Transaction)
@@ -246,6 +308,9 @@ class Node:
             log.info("%s: %s (%.1f s)", self.address, _name(action), time.monotonic() - started)
 
     async def _perform(self, action: Action, view: View) -> None:
+        if isinstance(action, protocol.Submit) and not self.work.stands(action.trained):
+            await in_thread(lambda: self._give_up(action))
+            raise JobStopped("a reorg put another model in the place of the one it was trained on")
         do, call = self.work, self._call(action)
         if call is not None:
             try:
@@ -266,6 +331,7 @@ class Node:
             protocol.Resolve: do.resolve,
             protocol.Score: lambda a: do.score(a, view.judging),
             protocol.Recompute: lambda a: do.recompute(a, view.judging),
+            protocol.Offer: do.offer,
             protocol.Forget: do.forget,
         }
         await in_thread(lambda: jobs[type(action)](action))
@@ -324,12 +390,16 @@ class Node:
 
     def _give_up(self, action: protocol.Submit) -> None:
         # Not before the newest log was asked: perhaps it is refused because it was taken.
-        self.journal.reconcile(self.history_file.sync().updates_by(self.address))
+        self.journal.reconcile(self._log().updates_by(self.address))
         self.work.give_up(action.trained)
 
     def _send(self, name: str, call: Call) -> None:
         signed = self.sender.sign(call)
-        self.journal.sign(SignedNote(name, signed.nonce, signed.raw, signed.hash))
+        try:
+            self.journal.sign(SignedNote(name, signed.nonce, signed.raw, signed.hash))
+        except BaseException:
+            self.sender.forget(signed)  # never to be sent, so its nonce is free
+            raise
         self._finish(name, signed)
 
     def _finish(self, name: str, signed: SignedTransaction) -> None:
@@ -387,6 +457,20 @@ def _name(action: Action) -> str:
     if isinstance(action, protocol.Publish | protocol.Resolve):
         return f"{kind} update {number}"
     return f"{kind} window {number}" if number else kind
+
+
+def _lacking(view: View, history: History, address: str) -> str | None:
+    """What of an older view is not in a history, for a person; None if nothing is."""
+    for window in (view.judging, view.open):
+        there = len(history.updates(window.id))
+        if there < window.updates:
+            return f"{window.updates - there} of the {window.updates} updates of window {window.id}"
+    mine = {record.id for record in history.updates_by(address)}
+    me = view.participant
+    for number, index in zip(me.pending_windows, me.pending_indices, strict=True):
+        if number and number * 16 + index not in mine:
+            return f"an update of our own in window {number}"
+    return None
 
 
 def _for_good(refusal: ContractRefusal, view: View) -> bool:

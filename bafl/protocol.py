@@ -27,12 +27,16 @@ TURNS = 16
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """An update that is trained and written, not yet submitted. samples: training rows."""
+    """An update that is trained and written, not yet submitted. samples: training rows.
+
+    base_digest: of the model it was trained on; empty where an older journal did not note it.
+    """
 
     base_version: int
     root: Root
     encoding: Encoding
     samples: int
+    base_digest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class Notes:
     scored and recomputed are keyed by (window, tag): a reorg changes the tag, and what was worked
     out for other contents does not count. unpublished and unresolved are ids of own updates:
     confirmed but not yet in the store, and published but not yet known to be included or not.
+    unoffered: (window, tag) of next models that were worked out and are not in the store yet.
     seen_s: when this node first saw that a turn such as ("seal", window) was open to anyone.
     sending: a transaction is under way. unsettled: one was signed and its end is not known.
     """
@@ -68,6 +73,7 @@ class Notes:
     unpublished: tuple[int, ...] = ()
     unresolved: tuple[int, ...] = ()
     pinned_windows: tuple[int, ...] = ()
+    unoffered: tuple[tuple[int, int], ...] = ()
     seen_s: Mapping[tuple[str, int], float] = field(default_factory=dict)
     busy: frozenset[tuple[str, int]] = frozenset()
     sending: bool = False
@@ -173,6 +179,13 @@ class Reveal(_OfWindow):
 @dataclass(frozen=True, slots=True)
 class Recompute(_OfWindow):
     """Work out the next model from the tally."""
+
+    tag: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offer(_OfWindow):
+    """Put the next model into the store; attesting it does not wait for that."""
 
     tag: int
 
@@ -325,6 +338,7 @@ def _train(view: View, notes: Notes, options: Options) -> list[Action]:
 def _look_after(view: View, notes: Notes) -> list[Action]:
     ended = view.judging.id if view.judging.phase != Phase.NONE else view.head.open_window
     return [
+        *(Offer(window, tag) for window, tag in notes.unoffered),
         *(Publish(update) for update in notes.unpublished),
         *(Resolve(update) for update in notes.unresolved if update // 16 < ended),
         *[Forget(w) for w in notes.pinned_windows if w + RING <= view.head.open_window][:1],

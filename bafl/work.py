@@ -128,6 +128,7 @@ class Work:
     def train(self, action: protocol.Train) -> None:
         """Train on a version and journal the update. Raises TrainingError if it is not finite."""
         manifest = self.federal.manifest
+        base = replay.version(self.history, action.version).root.digest
         file = self._model(action.version)
         model = self.task.model()
         load_arrays(model, file.tensors)
@@ -151,11 +152,11 @@ class Work:
             self.resolve(protocol.Resolve(update))
         owed = self.journal.owed()
         try:
-            self._write(self._made_good(delta, owed.values()), action.version, owed)
+            self._write(self._made_good(delta, owed.values()), action.version, base, owed)
         except PayloadError as error:
             raise TrainingError(f"the update of version {action.version}: {error}") from error
 
-    def _write(self, delta: Vector, version: int, carries: Iterable[int]) -> None:
+    def _write(self, delta: Vector, version: int, base: bytes, carries: Iterable[int]) -> None:
         federal = self.federal
         header = UpdateHeader(
             federal.chain_id, federal.address, self.address, version, self.encoding
@@ -166,7 +167,8 @@ class Work:
         name = f"{root.digest.hex()}.npy"
         with whole(self._residuals / name) as out:
             np.save(out, residual, allow_pickle=False)
-        self.journal.train(Trained(version, root, self.encoding, self.task.samples), name, carries)
+        trained = Trained(version, root, self.encoding, self.task.samples, base)
+        self.journal.train(trained, name, carries)
         self._sweep_residuals()
 
     def _made_good(self, delta: Vector, names: Iterable[str]) -> Vector:
@@ -192,6 +194,13 @@ class Work:
         for file in self._residuals.iterdir():
             if file.name not in needed:
                 file.unlink(missing_ok=True)
+
+    def stands(self, trained: Trained) -> bool:
+        """Whether the version an update was trained on is still the same model, as far as known."""
+        versions = self.history.versions
+        if not trained.base_digest or trained.base_version >= len(versions):
+            return True
+        return versions[trained.base_version].root.digest == trained.base_digest
 
     def give_up(self, trained: Trained) -> None:
         """Give up an update that the contract will never take, unless it did."""
@@ -274,10 +283,9 @@ class Work:
         return max(0.0, (window.deadline_s - self.clock.now_s()) / 2)
 
     def recompute(self, action: protocol.Recompute, window: Window) -> None:
-        """Work out the next model, keep and publish it, and measure it on the hold-out."""
+        """Work out the next model, keep it, and measure it on the hold-out."""
         base = replay.version(self.history, window.base_version).root
         root = replay.recompute(self.federal, self.history, window.id, base, self.shelf)
-        self.shelf.publish(root)
         tensors = read_model(self.shelf.path(root), self.federal.manifest).tensors
         with self._spare_model() as model:
             load_arrays(model, tensors)
@@ -285,6 +293,13 @@ class Work:
         millionths = round(metric * 1e6) if math.isfinite(metric) else 0
         bounded = max(-_MOST_METRIC, min(millionths, _MOST_METRIC))
         self.journal.recompute(action.window, action.tag, Recomputed(root, bounded))
+
+    def offer(self, action: protocol.Offer) -> None:
+        """Put the next model that was worked out for a window into the store."""
+        root = self.journal.model(action.window, action.tag)
+        if root is not None and self.shelf.has(root):
+            self.shelf.publish(root)
+        self.journal.offered(action.window, action.tag)
 
     def forget(self, action: protocol.Forget) -> None:
         """Let go of a window's payloads that are part of no version; the store keeps the others.

@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 
 FIRST_POLL_S = 0.02
 SLOWEST_POLL_S = 2.0
+CHECK_EVERY_S = 5.0
+"""A reorg or a full pool may drop a transaction or one before it, and a deadline is near."""
+
 TAKEN_AFTER_POLLS = 5
 """A receipt may lag behind the account's nonce, where several machines answer one URL."""
 
@@ -32,7 +35,7 @@ def follow(
     attempts = [signed]
     timeout_s = deadline_s - time.time()
     ends = time.monotonic() + timeout_s
-    moved = time.monotonic()
+    moved = checked = time.monotonic()
     pause = FIRST_POLL_S
     taken = 0
     again = True
@@ -57,19 +60,22 @@ def follow(
             # From an earlier run, perhaps: fees have risen since, so waiting is in vain.
             _offer_more(sender, attempts, on_replace)
         elif time.monotonic() - moved >= sender.stuck_after_s:
-            if sender.gap(signed):
-                raise NonceTaken(
-                    f"{signed.name} cannot be mined: it waits for a nonce below {signed.nonce} of "
-                    f"{sender.address} that a reorg took; sign it anew"
-                )
+            _refuse_gap(sender, signed)
             if again and sender.includable(attempts[-1]):
                 # Dropped by a reorg or a full pool, perhaps: the same again costs nothing.
                 _broadcast(sender, attempts[-1])
             else:
                 _offer_more(sender, attempts, on_replace)
             again = not again
-            moved = time.monotonic()
+            moved = checked = time.monotonic()
             pause = FIRST_POLL_S
+        elif time.monotonic() - checked >= CHECK_EVERY_S:
+            _refuse_gap(sender, signed)
+            if sender.connection.nonce(sender.address, "pending") <= signed.nonce:
+                log.info("%s (nonce %d) waits nowhere: sending it again", signed.name, signed.nonce)
+                _broadcast(sender, attempts[-1])
+                pause = FIRST_POLL_S
+            checked = time.monotonic()
         first = False
         left = ends - time.monotonic()
         if left <= 0:
@@ -79,6 +85,14 @@ def follow(
             )
         time.sleep(min(pause, left))
         pause = min(1.5 * pause, SLOWEST_POLL_S)
+
+
+def _refuse_gap(sender: Sender, signed: SignedTransaction) -> None:
+    if sender.gap(signed):
+        raise NonceTaken(
+            f"{signed.name} cannot be mined: it waits for a nonce below {signed.nonce} of "
+            f"{sender.address} that a reorg took; sign it anew"
+        )
 
 
 def _mined(

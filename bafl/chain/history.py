@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from bafl.chain.abi import interface
@@ -13,10 +14,10 @@ from bafl.chain.deploy import find_creation_block
 from bafl.chain.errors import Inconsistent
 from bafl.chain.fold import History
 from bafl.chain.logs import LogReader, RawLog, decode
-from bafl.errors import ChainError, UsageError
+from bafl.errors import ChainError, DiskError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from bafl.chain.connection import Block
@@ -68,7 +69,7 @@ class HistoryFile:
             if start_block is None:
                 start_block = find_creation_block(federation.connection, federation.address)
             self._start = start_block
-            with self._database:
+            with self._telling(), self._database:
                 self._set("start_block", start_block)
 
     def close(self) -> None:
@@ -80,13 +81,25 @@ class HistoryFile:
         """The history up to the newest block; one request where there is no newer one.
 
         Raises Inconsistent when the RPC's answers do not fit together even after a few tries,
-        ChainError also when the file cannot be written.
+        DiskError when the file cannot be written.
         """
-        with self._lock:
-            try:
-                return self._synced()
-            except sqlite3.Error as error:
-                raise ChainError(f"{self._path}: {error}; is the disk full?") from error
+        with self._lock, self._telling():
+            return self._synced()
+
+    def reread(self) -> None:
+        """Believe nothing that was kept: the next `sync` reads the whole log again."""
+        with self._lock, self._telling():
+            self._reset()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise DiskError(
+                f"cannot write {self._path} ({error}): free some space, or check its permissions; "
+                "nothing was lost"
+            ) from error
 
     def _synced(self) -> History:
         for attempt in range(ATTEMPTS):
@@ -173,7 +186,9 @@ class HistoryFile:
         try:
             return self._opened()
         except sqlite3.OperationalError as error:
-            raise UsageError(f"{self._path}: cannot be opened ({error})") from error
+            raise DiskError(
+                f"cannot open {self._path} ({error}): free some space, or check its permissions"
+            ) from error
         except (sqlite3.DatabaseError, ChainError) as error:
             if self._path is None:
                 raise
@@ -244,7 +259,7 @@ class HistoryFile:
         ).fetchall()
 
     def _back_to(self, block: Block) -> None:
-        log.warning("a reorg: going back to block %d", block.number)
+        log.warning("a reorg: going back to block %d, and reading on from there", block.number)
         with self._database:
             self._database.execute("DELETE FROM logs WHERE block > ?", (block.number,))
             self._set("cursor_block", block.number)
@@ -258,6 +273,7 @@ class HistoryFile:
         self._refold()
 
     def _refold(self) -> None:
+        self._unsure = True  # until it is whole
         self._confirmed = History(self.federation.genesis.model)
         self._fold(self._confirmed, _stored(self._database))
         self._history, self._seen, self._unsure = self._confirmed, None, False

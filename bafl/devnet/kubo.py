@@ -162,7 +162,8 @@ class Kubo:
             raise StoreError(f"Kubo at {self.url} refuses {path}: {why}") from refusal
         except OSError as cause:
             raise StoreError(f"Kubo at {self.url} does not answer {path}: {cause}") from cause
-        return json.loads(body) if body else None
+        # Some answers are a line of JSON each; the last one says how it ended.
+        return json.loads(body.splitlines()[-1]) if body else None
 
     def _init(self, binary: Path, env: dict[str, str]) -> None:
         self.repo.mkdir(parents=True, exist_ok=True)

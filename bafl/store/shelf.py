@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import tempfile
@@ -16,6 +17,8 @@ from bafl.store.base import Store
 from bafl.store.cid import cid, parse_cid, root_of
 from bafl.store.errors import InvalidCid, PayloadUnavailable, WrongBytes
 from bafl.types import Root
+
+log = logging.getLogger(__name__)
 
 ABSENT = (PayloadUnavailable, WrongBytes)
 """What says that nobody gives a payload; any other StoreError is about our own store or disk."""
@@ -167,11 +170,16 @@ class Shelf:
             self.store.put(self._of(root))
 
     def _patiently(self, root: Root, ends: float, over: threading.Event) -> Path:
+        told = False
         while True:
             try:
                 return self.path(root, max(_AGAIN_S, ends - time.monotonic()))
-            except StoreError:
-                if time.monotonic() + _AGAIN_S >= ends or over.wait(_AGAIN_S):
+            except StoreError as error:
+                left = ends - time.monotonic()
+                if not told:
+                    log.info("%s; asking again, for %.0f s at most", error, max(0.0, left))
+                    told = True
+                if left <= _AGAIN_S or over.wait(_AGAIN_S):
                     raise
 
     def _of(self, root: Root) -> Path:

@@ -21,7 +21,7 @@ from bafl.chain.logs import LogReader, decode
 from bafl.chain.people import START_REPUTATION
 from bafl.chain.sender import Sender
 from bafl.devnet import Anvil
-from bafl.errors import ChainError, ContractRefusal, UsageError
+from bafl.errors import ChainError, ContractRefusal, DiskError, UsageError
 from bafl.types import RAW, Encoding, Phase, Role, Root, Verdict, VoidReason
 from tests.e2e.chain_life import BOTH, ETHER, GENESIS, Life, digest, found, funded, parameters
 from tests.unit.chain.proxy import Forward, Json, Proxy, Rule, error, only, result
@@ -660,6 +660,34 @@ def test_a_chain_begun_anew_at_the_same_url_is_noticed(
     file.close()
 
 
+def test_what_could_not_be_kept_is_read_again_and_counts_once(life: Life, tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+    file = HistoryFile(life.federation, path)
+    file._database.execute("PRAGMA busy_timeout = 10")
+    funded_wei = file.sync().funded_wei
+    life.send(life.owner, calls.fund(ETHER))
+    for _ in range(2):
+        with sqlite3.connect(path, isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(DiskError):
+                file.sync()
+            other.execute("ROLLBACK")
+        other.close()
+    assert file.sync().funded_wei == funded_wei + ETHER
+    file.close()
+
+
+def test_a_history_that_cannot_be_begun_says_so(
+    life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(HistoryFile, "_set", full)
+    with pytest.raises(DiskError, match="free some space"):
+        HistoryFile(life.federation, tmp_path / "history.sqlite")
+
+
 def test_a_history_that_cannot_be_written_says_so(life: Life, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be written"):
@@ -669,7 +697,7 @@ def test_a_history_that_cannot_be_written_says_so(life: Life, tmp_path: Path) ->
     with sqlite3.connect(path, isolation_level=None) as other:
         other.execute("BEGIN EXCLUSIVE")
         file._database.execute("PRAGMA busy_timeout = 10")
-        with pytest.raises(ChainError, match=r"history\.sqlite: database is locked"):
+        with pytest.raises(DiskError, match=r"history\.sqlite \(database is locked\): free some"):
             file.sync()
         other.execute("ROLLBACK")
     other.close()

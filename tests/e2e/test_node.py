@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,15 @@ import pytest
 
 from bafl import protocol
 from bafl.chain import calls
+from bafl.chain.abi import interface
 from bafl.chain.connection import Connection
 from bafl.chain.federation import Federation
+from bafl.chain.history import HistoryFile
 from bafl.chain.sender import Sender
 from bafl.codec.errors import MissingTensor
 from bafl.devnet import Anvil, Kubo
-from bafl.errors import TrainingError
-from bafl.journal import SignedNote
+from bafl.errors import DiskError, TrainingError
+from bafl.journal import Journal, SignedNote
 from bafl.judge import Verdicts
 from bafl.judge.rules import ALONE_MIN
 from bafl.node import Node, NodeOptions
@@ -29,12 +31,12 @@ from bafl.store.cid import cid
 from bafl.store.kubo import KuboStore
 from bafl.store.local import LocalStore
 from bafl.tasks.base import TrainContext
-from bafl.types import Role, Root, VoidReason
+from bafl.types import RAW, Role, Root, VoidReason
 from bafl.work import Bench, honest
 from tests.e2e.federation.softmax import Model, Softmax
 from tests.e2e.federation.stage import SETTINGS, Stage, found
 from tests.e2e.test_kubo_store import collect
-from tests.unit.chain.proxy import Forward, Json, Proxy, Raw
+from tests.unit.chain.proxy import Forward, Json, Proxy, Raw, only, result
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -353,6 +355,143 @@ async def test_an_update_that_a_reorg_took_is_submitted_again(
         await until(submitted_again)
     (again,) = player.stage.history.updates_by(node.address)
     assert (again.root, again.base_version) == (record.root, record.base_version)
+
+
+def without_submissions(answer: Json) -> Json:
+    """An answer to eth_getLogs from which those of submissions are missing."""
+    (topic,) = (
+        "0x" + topic.hex()
+        for topic, event in interface("Federation").events.items()
+        if event["name"] == "UpdateSubmitted"
+    )
+    return {**answer, "result": [log for log in answer["result"] if log["topics"][0] != topic]}
+
+
+@pytest.mark.parametrize("settings", [WAITING])
+async def test_an_update_whose_log_the_rpc_leaves_out_is_not_given_up(
+    join: Callable[..., Player],
+) -> None:
+    """The contract has it, the log has not: the contract is believed."""
+    player, lost = join(Role.TRAINER), threading.Event()
+
+    def forgetful(request: Json, forward: Forward) -> Json | Raw:
+        answer = forward()
+        if request["method"] == "eth_getLogs" and not lost.is_set():
+            kept = without_submissions(answer)
+            if kept != answer:
+                lost.set()
+            return kept
+        return answer
+
+    with Proxy(player.stage.rpc) as proxy:
+        proxy.rule = forgetful
+        async with running(player.node(proxy.url)) as until:
+            await until(lambda: player.updates)
+            (record,) = player.stage.history.updates_by(player.sender.address)
+            await until(lambda: player.store.has(record.root))
+    assert lost.is_set()
+
+
+@pytest.mark.parametrize("settings", [WAITING])
+async def test_an_rpc_that_never_gives_a_log_is_asked_for_all_ever_more_rarely(
+    join: Callable[..., Player], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player = join(Role.TRAINER)
+    looks: list[bool] = []
+    agree, reread = Node._agree, HistoryFile.reread
+
+    def looked(node: Node, *given: Any) -> bool:
+        agreed = agree(node, *given)
+        if not agreed:
+            looks.append(False)
+        return agreed
+
+    def read_anew(file: HistoryFile) -> None:
+        looks.append(True)
+        reread(file)
+
+    monkeypatch.setattr(Node, "_agree", looked)
+    monkeypatch.setattr(HistoryFile, "reread", read_anew)
+    with Proxy(player.stage.rpc) as proxy:
+        proxy.rule = only("eth_getLogs", lambda request, forward: without_submissions(forward()))
+        async with running(player.node(proxy.url)) as until:
+            await until(lambda: looks.count(False) >= 9)
+    assert player.updates == 1
+    seen = "".join("anew " if anew else "look " for anew in looks)
+    assert seen.startswith("look anew look look anew look look look look anew look"), seen
+
+
+@pytest.mark.parametrize("settings", [WAITING])
+async def test_a_version_is_not_trained_again_by_a_look_from_before_its_submission(
+    join: Callable[..., Player], chain: Anvil
+) -> None:
+    """The log has the update, the view has not, and the receipt is not there yet."""
+    player, free = join(Role.TRAINER), threading.Event()
+    before: list[str] = []
+    old_views: list[Json] = []
+
+    def lagging(request: Json, forward: Forward) -> Json | Raw:
+        method = request["method"]
+        if method == "eth_sendRawTransaction" and not before:
+            before.append(chain.rpc("eth_blockNumber"))
+        if before and not free.is_set():
+            if method in {"eth_call", "eth_getTransactionCount"}:
+                request["params"][1] = before[0]
+                old_views.append(request)
+            if method == "eth_getTransactionReceipt":
+                return result(request, None)
+        return forward()
+
+    with Proxy(player.stage.rpc) as proxy:
+        proxy.rule = lagging
+        node = player.node(proxy.url)
+        async with running(node) as until:
+            await until(lambda: player.updates and len(old_views) > 20)
+            assert node.journal.trainings() == 1
+            free.set()
+            (record,) = player.stage.history.updates_by(player.sender.address)
+            await until(lambda: player.store.has(record.root))
+
+
+@pytest.mark.parametrize("settings", [WAITING])
+async def test_an_update_of_a_model_that_a_reorg_took_is_trained_anew(
+    join: Callable[..., Player],
+) -> None:
+    player = join(Role.TRAINER)
+    node = player.node()
+    node.work.see(node.federation.view(node.address), node.history_file.sync())
+    node.work.train(protocol.Train(0))
+    foreign = replace(last_trained(node), root=Root(b"\x07" * 32, RAW), base_digest=bytes(32))
+    node.journal.drop(last_trained(node))
+    node.journal.train(foreign, "none.npy")
+    async with running(node) as until:
+        await until(lambda: player.updates)
+    (record,) = player.stage.history.updates_by(node.address)
+    assert record.root != foreign.root
+
+
+def last_trained(node: Node) -> Trained:
+    trained = node.journal.notes(0, 0, {}, frozenset()).trained
+    assert trained is not None
+    return trained
+
+
+async def test_a_full_disk_is_waited_out(
+    join: Callable[..., Player], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player, sign = join(), Journal.sign
+    refused: list[SignedNote] = []
+
+    def no_room(journal: Journal, note: SignedNote) -> None:
+        if len(refused) < 3:
+            refused.append(note)
+            raise DiskError("no room")
+        sign(journal, note)
+
+    monkeypatch.setattr(Journal, "sign", no_room)
+    async with running(player.node()) as until:
+        await until(lambda: player.stage.federation.head().version)
+    assert len({note.nonce for note in refused}) == 1, "a nonce that nothing fills holds up all"
 
 
 async def test_stops_soon_while_a_task_does_not_listen(join: Callable[..., Player]) -> None:

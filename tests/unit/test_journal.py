@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bafl.errors import JournalError
+from bafl.errors import DiskError, JournalError
 from bafl.journal import Journal, SignedNote
 from bafl.protocol import Recomputed, Scored, Trained
 from bafl.types import RAW, Encoding, Root, UpdateRecord
@@ -98,6 +99,85 @@ def test_a_killed_node_leaves_no_lock_behind(path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=False)
     Journal(path, 31337, FEDERATION, ME).close()
+
+
+def test_a_run_that_was_cut_off_is_known_to_the_next_one(path: Path) -> None:
+    first = Journal(path, 31337, FEDERATION, ME)
+    assert not first.cut_off
+    first._db.close()  # as a SIGKILL would
+    second = Journal(path, 31337, FEDERATION, ME)
+    assert second.cut_off
+    second.close()
+    third = Journal(path, 31337, FEDERATION, ME)
+    assert not third.cut_off
+    third.close()
+
+
+@pytest.mark.parametrize("at", ["file/journal.sqlite", "folder"])
+def test_a_journal_that_cannot_be_opened_says_so(tmp_path: Path, at: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DiskError, match=r"cannot open the journal .* another home"):
+        Journal(tmp_path / at, 31337, FEDERATION, ME)
+
+
+def test_a_full_disk_changes_nothing_and_passes(path: Path) -> None:
+    code = f"""
+import resource
+from bafl.errors import DiskError
+from bafl.journal import Journal, SignedNote
+from pathlib import Path
+journal = Journal(Path({str(path)!r}), 31337, {FEDERATION!r}, {ME!r})
+journal.sign(SignedNote("submit", 1, b"raw", b"hash"))
+soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+for _ in range(3):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        journal.sign(SignedNote("commit", 2, b"raw", b"hash"))
+    except DiskError as error:
+        assert "free some space" in str(error) and "rollback" not in str(error), error
+    else:
+        raise AssertionError("written to a full disk")
+    assert [note.nonce for note in journal.unsettled()] == [1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    journal.settle(1)
+    journal.sign(SignedNote("submit", 1, b"raw", b"hash"))
+journal.sign(SignedNote("commit", 2, b"raw", b"hash"))
+assert [note.nonce for note in journal.unsettled()] == [1, 2]
+journal.close()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr
+
+
+def test_a_journal_of_an_earlier_version_is_taken_over(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as old:
+        old.execute(
+            "CREATE TABLE updates (id INTEGER PRIMARY KEY, base_version INTEGER NOT NULL,"
+            " digest BLOB NOT NULL, codec INTEGER NOT NULL, encoding INTEGER NOT NULL,"
+            " samples INTEGER NOT NULL, residual TEXT NOT NULL, update_id INTEGER, block INTEGER,"
+            " published INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL)"
+        )
+        old.execute(
+            "INSERT INTO updates VALUES (1, 0, ?, ?, 1, 10, '1.npy', NULL, NULL, 0, 'open')",
+            (root(1).digest, root(1).codec),
+        )
+    old.close()
+    journal = Journal(path, 31337, FEDERATION, ME)
+    assert journal.notes(0, 0, {}, frozenset()).trained == trained(1)
+    journal.close()
+
+
+def test_a_model_is_offered_until_it_is_in_the_store(journal: Journal) -> None:
+    journal.recompute(3, 5, Recomputed(root(9), 1))
+    assert journal.notes(4, 9, {}, frozenset()).unoffered == ((3, 5),)
+    assert journal.model(3, 5) == root(9)
+    journal.offered(3, 5)
+    assert journal.notes(4, 9, {}, frozenset()).unoffered == ()
+    journal.recompute(4, 5, Recomputed(root(9), 1))
+    journal.forget(4)
+    assert journal.notes(4, 9, {}, frozenset()).unoffered == ()
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from bafl.protocol import (
     Discard,
     Forget,
     Notes,
+    Offer,
     Options,
     Publish,
     Recompute,
@@ -85,6 +86,12 @@ def test_tallies_along_with_the_last_reveal() -> None:
     duties = replace(IDLE, can_reveal=True, reveals_last=True)
     now = view(duties, window(3, Phase.REVEAL, tag=9, updates=2))
     assert asked(now, Notes(scored={(3, 9): SCORED})) == (Reveal(3, 9, SCORED, last=True),)
+
+
+def test_attests_a_model_that_it_still_has_to_offer() -> None:
+    now = view(replace(IDLE, can_attest=True), window(3, Phase.ATTEST, tag=9))
+    notes = Notes(recomputed={(3, 9): RECOMPUTED}, unoffered=((3, 9),))
+    assert asked(now, notes) == (Attest(3, 9, RECOMPUTED), Offer(3, 9))
 
 
 def test_recomputes_before_it_attests() -> None:
@@ -277,6 +284,9 @@ class CrashingNode(RuleBasedStateMachine):
                 world.reveals[window_, tag] = scored
             case Recompute(window_, tag):
                 journal.recompute(window_, tag, RECOMPUTED)
+            case Offer(window_, tag):
+                if not crash_after:
+                    journal.offered(window_, tag)
             case Attest(window_, tag, recomputed):
                 assert (window_, tag) not in world.attested, "attested twice"
                 world.attested[window_, tag] = recomputed

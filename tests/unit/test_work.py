@@ -23,7 +23,7 @@ from bafl.judge import rules
 from bafl.manifest import Manifest
 from bafl.protocol import Recomputed, Scored, Trained
 from bafl.store.cid import cid
-from bafl.store.errors import StoreUnreachable
+from bafl.store.errors import StoreFull, StoreUnreachable
 from bafl.store.local import LocalStore
 from bafl.store.shelf import Shelf
 from bafl.tasks.base import Evaluation, TrainContext, TrainingStopped
@@ -68,6 +68,7 @@ class Stubborn(LocalStore):
     """A store that can be down, and that tells when it is asked."""
 
     down = False
+    full = False
     asked: Callable[[Root], object] = staticmethod(lambda root: None)
 
     def fetch(self, root: Root, into: Path, limit: int, timeout_s: float) -> None:
@@ -75,6 +76,11 @@ class Stubborn(LocalStore):
         if self.down:
             raise StoreUnreachable("no daemon")
         super().fetch(root, into, limit, timeout_s)
+
+    def put(self, path: Path) -> Root:
+        if self.full:
+            raise StoreFull("no room")
+        return super().put(path)
 
 
 @pytest.fixture
@@ -392,6 +398,18 @@ def test_residuals_do_not_pile_up(
     assert len(residuals(tmp_path)) == 1  # the last one's
 
 
+def test_an_update_of_a_model_that_a_reorg_took_does_not_stand(work: Work, past: Past) -> None:
+    work.see(view(IDLE), past.history)
+    work.train(protocol.Train(0))
+    made = work.journal.notes(0, 0, {}, frozenset()).trained
+    assert made is not None
+    assert made.base_digest == past.history.genesis.digest
+    assert work.stands(made)
+    assert work.stands(replace(made, base_digest=b""))
+    assert work.stands(replace(made, base_version=1)), "a version that is not known may still come"
+    assert not work.stands(replace(made, base_digest=bytes(32)))
+
+
 def test_an_update_given_up_leaves_no_payload(work: Work) -> None:
     work.train(protocol.Train(0))
     update = trained(work.journal)
@@ -597,15 +615,30 @@ def recomputed(work: Work, past: Past) -> Recomputed:
     return work.journal.notes(1, 9, {}, frozenset()).recomputed[1, 7]
 
 
-def test_recomputes_measures_and_publishes_the_next_model(
+def test_recomputes_measures_and_offers_the_next_model(
     work: Work, past: Past, store: Stubborn
 ) -> None:
     made = recomputed(work, past)
     assert made.root == past.finalize(1)
+    work.offer(protocol.Offer(1, 7))
     assert store.has(made.root)
+    assert not work.journal.notes(1, 9, {}, frozenset()).unoffered
     assert 0 < made.metric <= 1_000_000
     weights = flat(read_model(work.shelf.path(made.root), past.federal.manifest))
     assert not np.array_equal(weights, past.genesis)
+
+
+def test_a_store_that_is_down_keeps_no_model_from_being_attested(
+    work: Work, past: Past, store: Stubborn
+) -> None:
+    store.full = True
+    made = recomputed(work, past)
+    with pytest.raises(StoreError):
+        work.offer(protocol.Offer(1, 7))
+    assert work.journal.notes(1, 9, {}, frozenset()).unoffered == ((1, 7),)
+    store.full = False
+    work.offer(protocol.Offer(1, 7))
+    assert store.has(made.root)
 
 
 @pytest.mark.parametrize(

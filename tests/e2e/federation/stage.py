@@ -51,7 +51,10 @@ open = true
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A federation that participants can join. count: of participants among whom data is shared."""
+    """A federation that participants can join. count: of participants among whom data is shared.
+
+    rpc_timeout_s, fetch_timeout_s: how long a request, and a payload, may take.
+    """
 
     rpc: str
     chain_id: int
@@ -59,10 +62,13 @@ class Stage:
     store: str
     home: str
     count: int
+    rpc_timeout_s: float = 20.0
+    fetch_timeout_s: float = 30.0
 
     @property
     def federation(self) -> Federation:
-        return Federation(Connection(self.rpc, self.chain_id), self.address)
+        connection = Connection(self.rpc, self.chain_id, timeout_s=self.rpc_timeout_s)
+        return Federation(connection, self.address)
 
     @property
     def history(self) -> History:
@@ -84,7 +90,7 @@ class Stage:
         self, processes: Processes, index: int, account: LocalAccount, dies_at: int = 0
     ) -> None:
         """Start participant `index` as a process; it dies at its `dies_at`-th boundary, if any."""
-        path = Path(self.home) / "stage.json"
+        path = Path(self.home) / f"stage{index}.json"
         path.write_text(json.dumps(asdict(self)))
         module = "tests.e2e.federation.participant"
         processes.start(

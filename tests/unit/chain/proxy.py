@@ -38,6 +38,7 @@ class Proxy:
         self.target = target
         self.requests: list[Json] = []
         self.rule: Rule | None = None
+        self.open = True
         self._session = requests.Session()
         proxy = self
 
@@ -48,8 +49,10 @@ class Proxy:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 try:
+                    if not proxy.open:
+                        raise Drop
                     answer = proxy.answer(json.loads(body))
-                except Drop:
+                except (Drop, requests.RequestException):
                     self.close_connection = True
                     return
                 if not isinstance(answer, Raw):
@@ -74,20 +77,43 @@ class Proxy:
             def handle_error(self, *_: object) -> None:
                 pass  # clients that hang up are the point of some tests
 
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        def listen(port: int) -> Server:
+            server = Server(("127.0.0.1", port), Handler)
+            server.daemon_threads = True
+            return server
+
+        self._listen = listen
+        self._server = listen(0)
+        self.port = int(self._server.server_address[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._thread = self._serving()
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self.stop()
         self._session.close()
+
+    def stop(self) -> None:
+        """Refuse connections, and answer nothing on those that stand."""
+        if self.open:
+            self.open = False
+            self._server.shutdown()
+            self._thread.join()
+            self._server.server_close()
+
+    def restart(self) -> None:
+        """Listen again, at the same address."""
+        self.stop()
+        self._server = self._listen(self.port)
+        self._thread = self._serving()
+        self.open = True
+        self._thread.start()
+
+    def _serving(self) -> threading.Thread:
+        return threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     def answer(self, request: Json) -> Json | Raw:
         """Record a request and answer it by the rule."""

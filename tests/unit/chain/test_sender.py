@@ -377,6 +377,30 @@ def test_a_transaction_that_a_reorg_dropped_is_sent_again(own_chain: OwnChain) -
     assert probe.count(sender.connection) == 1
 
 
+@pytest.mark.parametrize("lost", ["it", "the one before"])
+def test_what_a_reorg_dropped_is_missed_long_before_it_counts_as_stuck(
+    own_chain: OwnChain, lost: str
+) -> None:
+    """A commitment is waiting to be revealed: an hour later would cost stake."""
+    sender, probe = own_chain.sender(stuck_after_s=3600), own_chain.probe()
+    own_chain.hold()
+    before = own_chain.snapshot()
+    signed = sender.sign(probe.call("emitMany", 1))
+    sender.broadcast(signed)
+    if lost == "the one before":
+        own_chain.mine()
+        sender.wait(signed, deadline_s=soon())
+        behind = sender.sign(probe.call("emitMany", 1))
+    own_chain.revert(before)
+    with own_chain.mining():
+        if lost == "it":
+            assert sender.wait(signed, deadline_s=soon()).hash == signed.hash
+        else:
+            sender.broadcast(behind)
+            with pytest.raises(NonceTaken, match="a reorg took"):
+                sender.wait(behind, deadline_s=soon())
+
+
 def test_a_receipt_that_lags_behind_the_nonce_is_waited_for(
     proxy: Proxy, sender: Sender, probe: Probe
 ) -> None:
