@@ -332,7 +332,7 @@ def _train(view: View, notes: Notes, options: Options) -> list[Action]:
         return []
     if notes.trained is not None:
         return [Submit(notes.trained)] if view.duties.can_submit else []
-    return [Train(view.head.version)] if view.duties.may_train_latest else []
+    return [Train(view.head.version)] if view.duties.can_submit else []
 
 
 def _look_after(view: View, notes: Notes) -> list[Action]:

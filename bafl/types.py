@@ -230,7 +230,6 @@ class Duties:
 
     can_submit: bool
     submit_refusal: bytes
-    may_train_latest: bool
     can_seal: bool
     can_commit: bool
     commits_last: bool

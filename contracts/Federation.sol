@@ -210,6 +210,7 @@ contract Federation is IFederation, Money, EIP712, ReentrancyGuardTransient {
             revert InvitationInvalid(owner);
         }
         _s.invitationUsed[nonce] = true;
+        emit InvitationAccepted(nonce, msg.sender);
         _join(roles, profile, stake);
     }
 
@@ -621,9 +622,12 @@ contract Federation is IFederation, Money, EIP712, ReentrancyGuardTransient {
 
     function fund(uint256 amount) external payable nonReentrant taking(amount) {
         if (_s.now_.get(Now.FLAGS) & Now.CLOSED != 0) revert IsClosed();
-        uint256 pool = _s.till.get(Till.POOL) + amount;
-        if (pool > type(uint104).max) revert AmountTooLarge(pool, type(uint104).max);
-        _s.till = _s.till.set(Till.POOL, pool);
+        // The pool becomes credits: together they fit either's field.
+        uint256 till = _s.till;
+        uint256 pool = till.get(Till.POOL) + amount;
+        uint256 sum = pool + till.get(Till.CREDITS);
+        if (sum > type(uint104).max) revert AmountTooLarge(sum, type(uint104).max);
+        _s.till = till.set(Till.POOL, pool);
         emit Funded(msg.sender, amount);
     }
 

@@ -80,8 +80,7 @@ contract FederationLens is IFederationLens {
 
     function _duties(IFederation federation, View memory v) private view returns (Duties memory d) {
         d.submitRefusal = _refusal(v);
-        d.mayTrainLatest = d.submitRefusal == 0;
-        d.canSubmit = d.mayTrainLatest || d.submitRefusal == IFederation.BaseNotNewer.selector;
+        d.canSubmit = d.submitRefusal == 0;
         d.canSeal =
             v.open.updates != 0 &&
             (v.open.updates >= v.head.effectiveSize || block.timestamp > v.open.deadline);

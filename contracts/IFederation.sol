@@ -16,8 +16,8 @@ pragma solidity ^0.8.37;
 /// for the active set when a window's turn begins.
 ///
 /// TRUST ASSUMPTIONS. Against shares of the revealed voting weight, without the judged update's author:
-///  - less than 1/3 can do nothing; from 1/3 a window can be delayed (void); from 1/2 it can be chosen what is
-///    accepted; from 2/3 any digest can be finalised (an audit detects that; it does not prevent it).
+///  - less than 1/3 can make phases last their full periods, no more; from 1/3 windows can be made void; from 1/2 it can
+///    be chosen what is accepted; from 2/3 any digest can be finalised (an audit detects that; it does not prevent it).
 ///  - the owner can invite, pause new submissions, close, and (like anyone) fund. It cannot touch stakes, scores,
 ///    models or rewards. An owner who invites can fill the seats with its own accounts.
 ///  - honest recomputation is needed by more than 1/3 of the weight: a validator can copy the first attestation.
@@ -133,7 +133,7 @@ interface IFederation {
         uint40 openedAt;
         uint40 sealedAt;
         uint40 deadline;
-        uint64 tag; // what commits, reveals and attestations carry; 0 before its turn
+        uint64 tag; // what commits, reveals and attestations carry (see `TurnBegan`); 0 before its turn
         uint32 baseVersion; // W: what its updates are applied to; 0 before its turn
         uint32 active; // bitmap of the seats that judge it; 0 before its turn
         uint32 committed; // bitmaps of seats
@@ -164,9 +164,9 @@ interface IFederation {
         uint40 validatorJailedUntil;
         uint8 rejections; // among the last 8 verdicts
         uint8 missed; // windows missed in a row as a validator
-        bool asleep; // missed two in a row: `wake` to judge again
+        bool asleep; // missed two in a row: judges only where else too few would; `wake` to judge again
         uint8 seat; // 255: none
-        uint32[2] pendingWindows; // of its last two updates, older first; 0: none
+        uint32[2] pendingWindows; // of its last two updates, older first; 0: none, or the older one has ended
         uint8[2] pendingIndices;
         uint32[2] pendingBases;
         uint32[2] pendingSamples;
@@ -204,10 +204,13 @@ interface IFederation {
     event StakeAdded(address indexed participant, uint256 amount, uint256 stake);
     event SeatTaken(address indexed participant, uint8 seat);
     event SeatLeft(address indexed participant, uint8 seat);
+    /// @notice It waits for the cheapest seat, until the next turn or a higher stake that waits.
+    event SeatChallenged(address indexed participant, uint256 stake);
     event ExitRequested(address indexed participant, uint256 withdrawableAt);
     event Withdrawn(address indexed participant, uint256 amount);
     event FellAsleep(address indexed participant, uint256 window);
     event Woke(address indexed participant);
+    event InvitationAccepted(uint256 indexed nonce, address indexed participant);
     event InvitationEpochBumped(uint64 epoch);
 
     /// @notice The record of an update, for good. The window is updateId / 16, the index in it updateId % 16.
@@ -222,7 +225,9 @@ interface IFederation {
     );
     event WindowSealed(uint256 indexed window, uint256 updates);
     /// @notice A window's turn: W is `baseVersion`, the active set and its weights are fixed. `active`: bitmap of its
-    /// seats (whose they are: `SeatTaken`); `weights`: one element a seat in it, ascending.
+    /// seats (whose they are: `SeatTaken`); `weights`: one element a seat in it, ascending. `tag`: the last 64 bits of
+    /// keccak256(abi.encode(chainid, contract, window, hash, root digest of W)); `hash` begins at 0 and with each update
+    /// becomes the last 64 bits of keccak256(abi.encode(hash, author, root digest, base version)).
     event TurnBegan(
         uint256 indexed window,
         uint256 baseVersion,
@@ -394,7 +399,8 @@ interface IFederation {
     /// @notice Take the stake back, after the unbonding period and once nothing of the caller is unjudged.
     function withdraw() external;
 
-    /// @notice Take the credited rewards.
+    /// @notice Take the credited rewards. They are counted in millionths of minStake, rounded down; of what waits to be
+    /// claimed, each role's part is at most 2^36 - 1 of them, and what is earned beyond that stays in the pool.
     function claim() external;
 
     // ------------------------------------------------------------------------------------------------- window
@@ -402,7 +408,9 @@ interface IFederation {
     /// @notice Record an update relative to `baseVersion` whose payload has this IPFS root.
     /// Check order: closed, paused, trainer, jailed, stake, base, pending, queue, root.
     /// encoding: 0 float32, 1 int8, 2 topk (validators judge whether it is allowed; the chain only records it).
-    /// `samples`: at least 1, below 2^32. (With 64 bits its selector is the least, which the dispatcher meets first.)
+    /// `samples`: at least 1, below 2^32.
+    /// @dev Types and orders of arguments, here and below, give what is called often the least selectors, which the
+    /// dispatcher meets first.
     function submitUpdate(
         uint32 baseVersion,
         bytes32 rootDigest,
@@ -445,8 +453,9 @@ interface IFederation {
     /// `metric`: the validator's measurement of it, in millionths of the manifest's unit; recorded, not used.
     function attestModel(uint32 window, uint64 tag, bytes32 rootDigest, int64 metric) external;
 
-    /// @notice End a tallied window: verdicts, reputations, slashes, and rewards if it is final. Anyone, once all
-    /// active validators attested, the deadline passed, or at once if barren. Then the next turn begins.
+    /// @notice End a tallied window whose deadline has passed: verdicts, reputations, slashes, and rewards if it is
+    /// final. Anyone, for one attestPeriod. Then the next turn begins. (The last of all attestations, and a barren tally,
+    /// settle by themselves.)
     function settle(uint32 window) external;
 
     /// @notice End a window that cannot go on: at once after the reveal deadline with too few reveals; when nobody
@@ -507,9 +516,8 @@ interface IFederation {
 interface IFederationLens {
     /// @notice What an account can do now, and until when. Times are deadlines; 0 where there is none.
     struct Duties {
-        bool canSubmit; // with a base that is new to it (see `nextBaseAfter`)
-        bytes4 submitRefusal; // selector of the error a submission on the latest version would give; 0: none
-        bool mayTrainLatest; // a submission on the latest version would be taken
+        bool canSubmit; // on the latest version
+        bytes4 submitRefusal; // selector of the error that would give; 0: none
         bool canSeal;
         bool canCommit;
         bool commitsLast; // all others have: `revealScores` may come along, in one `multicall`

@@ -136,7 +136,7 @@ library Ledger {
     /// @notice An update's id; the window is below 2^32.
     function idOf(uint256 window, uint256 index) internal pure returns (uint256) {
         unchecked {
-            return window * MAX_UPDATES + index; // safe: below 2^37
+            return window * MAX_UPDATES + index; // safe: below 2^36
         }
     }
 

@@ -135,12 +135,15 @@ library Members {
             return Seats.takeFree(s, msg.sender);
 
         (, uint256 needed) = Seats.findCheapest(s);
-        uint256 rival = s.accounts[address(uint160(membership.get(Membership.CHALLENGER)))].get(
-            Account.STAKE
-        );
-        if (membership.get(Membership.CHALLENGER) != 0 && rival >= needed) needed = rival + 1;
-        if (account.get(Account.STAKE) < needed)
-            revert IFederation.SeatTooCheap(account.get(Account.STAKE), needed);
+        uint256 stake = account.get(Account.STAKE);
+        address rival = address(uint160(membership.get(Membership.CHALLENGER)));
+        if (rival == msg.sender && stake >= needed) return; // it waits already
+        uint256 other = s.accounts[rival];
+        bool isStaying = other.get(Account.EXIT_AT) == 0 && other.get(Account.SEAT) == 0;
+        if (rival != msg.sender && isStaying && other.get(Account.STAKE) >= needed)
+            needed = other.get(Account.STAKE) + 1;
+        if (stake < needed) revert IFederation.SeatTooCheap(stake, needed);
+        emit IFederation.SeatChallenged(msg.sender, stake);
         membership = membership.set(Membership.CHALLENGER, uint160(msg.sender));
         s.membership = membership.set(Membership.MOVING, 1);
         if (isBetween) Seats.clear(s);

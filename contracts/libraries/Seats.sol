@@ -89,18 +89,14 @@ library Seats {
         needed = lowest + lowest / 10;
     }
 
+    /// @dev But for its holder's sleep.
     function canJudge(
         Ledger.State storage s,
         uint256 seat,
-        uint256 service,
         uint256 minStake
     ) internal view returns (bool) {
         uint256 flags = seat.get(Seat.FLAGS);
-        if (
-            flags & Seat.LEAVING != 0 ||
-            service.get(Service.MISSED) >= Service.ASLEEP ||
-            seat.get(Seat.STAKE) < minStake
-        ) return false;
+        if (flags & Seat.LEAVING != 0 || seat.get(Seat.STAKE) < minStake) return false;
         if (flags & Seat.JAILED == 0) return true;
         uint256 account = s.accounts[s.participants[seat.get(Seat.ID)]];
         return block.timestamp > account.get(Account.JAILED_UNTIL);

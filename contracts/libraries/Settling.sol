@@ -176,8 +176,8 @@ library Settling {
         uint256 id,
         uint256 service
     ) private returns (uint256) {
-        uint256 missed = service.get(Service.MISSED) + 1;
-        if (missed == Service.ASLEEP)
+        uint256 missed = service.get(Service.MISSED);
+        if (missed < Service.ASLEEP && ++missed == Service.ASLEEP)
             emit IFederation.FellAsleep(s.participants[id], settlement.round.get(Round.WINDOW));
         uint256 reputation = Reputation.afterMissed(service.get(Service.REPUTATION));
         return service.set(Service.MISSED, missed).set(Service.REPUTATION, reputation);
@@ -236,8 +236,8 @@ library Settling {
         for (uint256 seat = 0; seats >> seat != 0; ++seat) {
             if (!Ledger.isIn(seats, seat)) continue;
             uint256 value = s.seatAt(seat);
-            uint256 service = s.serviceOf(value.get(Seat.ID));
-            if (Seats.canJudge(s, value, service, minStake)) able |= 1 << seat;
+            uint256 missed = s.serviceOf(value.get(Seat.ID)).get(Service.MISSED);
+            if (missed < Service.ASLEEP && Seats.canJudge(s, value, minStake)) able |= 1 << seat;
         }
         uint256 k;
         for (uint256 seat = 0; active >> seat != 0; ++seat) {

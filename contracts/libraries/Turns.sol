@@ -84,7 +84,8 @@ library Turns {
         return now_.set(Now.OUTCOMES, outcomes);
     }
 
-    /// @dev The active set. Weights are shifted so that the largest fits its lane of 32 bits.
+    /// @dev The active set: who is awake, and where these are too few also who sleeps, since who stays away must not stop
+    /// all others. Weights are shifted so that the largest fits its lane of 32 bits.
     /// @return active Its seats.
     /// @return fewest How many of them it takes at least to hold two thirds of the weight.
     /// @return weights In the order of seats.
@@ -93,25 +94,31 @@ library Turns {
         Rules memory rules
     ) private returns (uint256 active, uint256 fewest, uint256[] memory weights) {
         uint256 seats = s.membership.get(Membership.SEATS);
-        uint256 minStake = rules.tariff.get(Tariff.MIN_STAKE);
         uint256 largest;
         uint256 count;
+        uint256 mostMissed = Service.ASLEEP - 1;
         weights = DynamicArrayLib.malloc(LibBit.popCount(seats));
         unchecked {
             // Safe: count is at most how many seats there are; a stake of 96 bits times 2e6 is below 2^117.
-            uint256 pair;
-            for (uint256 seat = 0; seats >> seat != 0; ++seat) {
-                pair = seat % 2 == 0 ? s.seats[seat / 2] : pair >> 128;
-                if (!Ledger.isIn(seats, seat)) continue;
-                uint256 value = uint128(pair);
-                uint256 service = s.serviceOf(value.get(Seat.ID));
-                if (!Seats.canJudge(s, value, service, minStake)) continue;
-                active |= 1 << seat;
-                uint256 weight =
-                    value.get(Seat.STAKE) * (Ledger.PPM + service.get(Service.REPUTATION));
-                if (weight > largest) largest = weight;
-                weights.set(count++, weight);
-            }
+            do {
+                (active, largest, count) = (0, 0, 0);
+                uint256 pair;
+                for (uint256 seat = 0; seats >> seat != 0; ++seat) {
+                    pair = seat % 2 == 0 ? s.seats[seat / 2] : pair >> 128;
+                    if (!Ledger.isIn(seats, seat)) continue;
+                    uint256 value = uint128(pair);
+                    uint256 service = s.serviceOf(value.get(Seat.ID));
+                    if (service.get(Service.MISSED) > mostMissed) continue;
+                    if (!Seats.canJudge(s, value, rules.tariff.get(Tariff.MIN_STAKE))) continue;
+                    active |= 1 << seat;
+                    uint256 weight =
+                        value.get(Seat.STAKE) * (Ledger.PPM + service.get(Service.REPUTATION));
+                    if (weight > largest) largest = weight;
+                    weights.set(count++, weight);
+                }
+            } while (
+                count < rules.terms.get(Terms.MIN_VALIDATORS) && mostMissed++ < Service.ASLEEP
+            );
         }
         weights.truncate(count);
         if (count != 0) fewest = _storeWeights(s, active, weights, largest);

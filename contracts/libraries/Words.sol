@@ -121,7 +121,7 @@ library Seat {
 
     // Flags.
     uint256 internal constant LEAVING = 1;
-    uint256 internal constant JAILED = 2; // until Account.JAILED_UNTIL; stays until somebody looks
+    uint256 internal constant JAILED = 2; // perhaps: Account.JAILED_UNTIL says until when
 }
 
 /// @dev The window being judged. A seat of the active set is in OWING until it reveals, and in COMMITTED from its

@@ -158,20 +158,34 @@ contract SilenceAttacksTest is Attacks {
         vm.assertTrue(isActive(validators[9], judged().active), "and who comes back judges again");
     }
 
-    function test_tooFewThatAreLeft_loseWindowsButNoMoney() public {
-        for (uint256 window = 1; window <= 2; ++window) {
+    function test_allWhoVanished_loseWindowsButNoMoney() public {
+        for (uint256 window = 1; window <= 3; ++window) {
             fillWindow();
+            vm.assertEq(judged().active, 31, "too few are awake: all are asked");
             passDeadline();
             callAs(STRANGER, abi.encodeCall(IFederation.discard, (judging())));
         }
-        uint32 window3 = fillWindow(); // nobody is awake: void at once
-        vm.assertTrue(federation.window(window3).phase == IFederation.Phase.Void);
-        for (uint256 i = 0; i < 5; ++i) {
-            callAs(validators[i], abi.encodeCall(IFederation.wake, ()));
-        }
+        vm.assertTrue(who(validators[0]).asleep);
+        vm.assertEq(who(validators[0]).missed, 2);
         runWindow();
         vm.assertEq(federation.head().version, 1);
         vm.assertEq(federation.head().slashed, 0);
+        vm.assertFalse(who(validators[0]).asleep, "who judges is awake");
+    }
+
+    /// @notice Where all are needed, one that stays away makes phases long, and stops nobody.
+    function test_oneThatVanishes_stopsNobody() public {
+        deployRunning(usual(), 4); // as many as minValidators
+        for (uint32 window = 1; window <= 12; ++window) {
+            fillWindow();
+            scoreFrom(0, 3);
+            tally();
+            for (uint256 i = 0; i < 3; ++i) attestAs(validators[i], nextModel());
+            settle();
+            vm.assertEq(federation.head().version, window);
+        }
+        vm.assertTrue(who(validators[3]).asleep);
+        vm.assertLt(who(validators[3]).validatorReputation, 150_000, "and costs it its weight");
     }
 
     /// @notice Liars whose jail would leave too few validators judge on, without pay or weight to speak of.

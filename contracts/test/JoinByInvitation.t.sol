@@ -139,6 +139,8 @@ contract JoinByInvitationTest is Setup {
     function _join(Invitation memory i, bytes memory signature) private {
         vm.deal(i.participant, STAKE);
         vm.expectEmit(address(federation));
+        emit IFederation.InvitationAccepted(i.nonce, i.participant);
+        vm.expectEmit(address(federation));
         emit IFederation.Joined(i.participant, i.roles, STAKE, PROFILE);
         vm.prank(i.participant);
         (bool done, ) = address(federation).call{value: STAKE}(_call(i, signature));

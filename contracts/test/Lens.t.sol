@@ -54,9 +54,7 @@ contract LensTest is Setup {
         );
         bytes4 refusal = _try(who, submit);
         vm.assertEq(d.submitRefusal, refusal, "submitRefusal");
-        _agree(d.mayTrainLatest, who, submit, "mayTrainLatest");
-        bool isWaiting = refusal == IFederation.BaseNotNewer.selector;
-        vm.assertEq(d.canSubmit, refusal == 0 || isWaiting, "canSubmit");
+        _agree(d.canSubmit, who, submit, "canSubmit");
         _agree(d.canSeal, who, abi.encodeCall(IFederation.seal, ()), "canSeal");
         _agree(d.canWake, who, abi.encodeCall(IFederation.wake, ()), "canWake");
         _agree(d.canTakeSeat, who, abi.encodeCall(IFederation.takeSeat, ()), "canTakeSeat");
@@ -139,7 +137,7 @@ contract LensTest is Setup {
         uint256 deed = (seed >> 16) % 16;
         if (deed < 4) {
             uint32 base = federation.head().version;
-            if (_duties(trainer).mayTrainLatest) submitAs(trainer, base, newDigest(), RAW, 1);
+            if (_duties(trainer).canSubmit) submitAs(trainer, base, newDigest(), RAW, 1);
         } else if (deed < 10 && w.tag != 0) {
             _bringAlong(w, validator);
         } else if (deed == 10) {
@@ -238,7 +236,7 @@ contract LensTest is Setup {
             "canWake",
             "canWithdraw",
             "claimable",
-            "mayTrainLatest"
+            "canSubmit"
         ];
         for (uint256 i = 0; i < all.length; ++i) vm.assertTrue(_wasOffered[all[i]], all[i]);
     }

@@ -117,6 +117,24 @@ contract OwnerTest is Setup {
         );
     }
 
+    function test_fund_countsWhatIsCreditedToo() public {
+        deployRunning(usual(), 5);
+        fund(1000 ether);
+        runWindow();
+        IFederation.Head memory h = federation.head();
+        vm.assertGt(h.credits, 0);
+        uint256 room = type(uint104).max - h.pool - h.credits;
+        bytes4 refusal = IFederation.AmountTooLarge.selector;
+        refuses(
+            owner,
+            room + 1,
+            abi.encodeCall(IFederation.fund, (room + 1)),
+            abi.encodeWithSelector(refusal, 2 ** 104, type(uint104).max)
+        );
+        fund(room);
+        checkMoney();
+    }
+
     function test_sweepPool_sendsTheRestToTheTreasuryOnceAllHasEnded() public {
         fund(1 ether);
         jump(1 days);

@@ -86,6 +86,34 @@ contract TakeSeatTest is Setup {
         vm.assertEq(federation.participant(first).seat, 255);
     }
 
+    function test_takeSeat_tellsOfAChallengerOnceAndLetsItWait() public {
+        submitAs(trainers[0]);
+        submitAs(trainers[1]);
+        address who = address(0xC4A);
+        joinAs(who, VALIDATOR, NEEDED);
+        vm.expectEmit(address(federation));
+        emit IFederation.SeatChallenged(who, NEEDED);
+        vm.prank(who);
+        federation.takeSeat();
+        vm.recordLogs();
+        vm.prank(who);
+        federation.takeSeat();
+        vm.assertEq(vm.getRecordedLogs().length, 0, "it waits already");
+    }
+
+    function test_takeSeat_asksNoMoreThanAChallengerWhoLeavesHad() public {
+        submitAs(trainers[0]);
+        submitAs(trainers[1]);
+        address first = address(0xC4A);
+        address second = address(0xC4B);
+        _challenge(first, 2 * NEEDED);
+        vm.prank(first);
+        federation.requestExit();
+        _challenge(second, NEEDED);
+        _endWindow();
+        vm.assertEq(federation.seatOf(7), second);
+    }
+
     function test_takeSeat_isGivenUpByAChallengerWhoLeaves() public {
         submitAs(trainers[0]);
         submitAs(trainers[1]);

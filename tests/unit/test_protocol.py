@@ -106,7 +106,7 @@ def test_a_trainer_only_does_not_judge() -> None:
 
 
 def test_submits_what_is_trained_before_it_trains_again() -> None:
-    now = view(replace(IDLE, can_submit=True, may_train_latest=True), version=4)
+    now = view(replace(IDLE, can_submit=True), version=4)
     assert asked(now) == (Train(4),)
     assert asked(now, Notes(trained=TRAINED)) == (Submit(TRAINED),)
 
@@ -116,7 +116,7 @@ def test_keeps_a_trained_update_while_the_contract_takes_none() -> None:
 
 
 def test_asks_for_nothing_that_is_under_way() -> None:
-    now = view(replace(IDLE, may_train_latest=True))
+    now = view(replace(IDLE, can_submit=True))
     assert asked(now, Notes(busy=frozenset({("train", 0)}))) == ()
 
 
@@ -204,8 +204,7 @@ class World:
         may_submit = self.phase is Phase.OPEN and self.window not in self.submitted
         duties = replace(
             IDLE,
-            can_submit=may_submit,
-            may_train_latest=may_submit and self.version not in self.bases,
+            can_submit=may_submit and self.version not in self.bases,
             can_seal=self.phase is Phase.OPEN and self.window in self.submitted,
             can_commit=self.phase is Phase.COMMIT and contents not in self.commitments,
             can_reveal=self.phase is Phase.REVEAL

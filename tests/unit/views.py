@@ -7,7 +7,6 @@ from bafl.types import NO_SEAT, Duties, Head, Participant, Phase, Role, View, Wi
 IDLE = Duties(
     can_submit=False,
     submit_refusal=b"",
-    may_train_latest=False,
     can_seal=False,
     can_commit=False,
     commits_last=False,

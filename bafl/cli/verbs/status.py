@@ -192,7 +192,7 @@ def _jailed(participant: Participant, now: float) -> str:
 def _can_submit(view: View) -> str:
     from bafl.chain.errors import refusal_named
 
-    if view.duties.may_train_latest:
+    if view.duties.can_submit:
         return "yes, on the latest version"
     why = refusal_named(view.duties.submit_refusal)
     return f"not on the latest version: {why}" if why else "not on the latest version"
@@ -282,7 +282,7 @@ def _standing_json(
         "validatorJailedUntil": when(participant.validator_jailed_until_s),
         "withdrawableAt": when(participant.withdrawable_at_s),
         "asleep": participant.asleep,
-        "canSubmit": view.duties.may_train_latest,
+        "canSubmit": view.duties.can_submit,
         "submitRefusal": refusal_named(view.duties.submit_refusal) or None,
         "slashes": [
             {

@@ -63,7 +63,6 @@ PARTICIPANT = Participant(
 DUTIES = Duties(
     can_submit=False,
     submit_refusal=bytes(4),
-    may_train_latest=False,
     can_seal=False,
     can_commit=False,
     commits_last=False,
