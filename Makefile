@@ -14,7 +14,7 @@ export HARDHAT_DISABLE_TELEMETRY := true
 
 PYTHON := .venv/bin/python
 HARDHAT := node_modules/.bin/hardhat
-TYPED := bafl tests scripts/export_artifacts $(sort $(foreach file,\
+TYPED := bafl tests scripts/export_artifacts scripts/mutate $(sort $(foreach file,\
 	$(wildcard benchmarks/*.py benchmarks/*/*.py examples/*.py examples/*/*.py),\
 	$(firstword $(subst /, ,$(file)))))
 FORMATTED := 'contracts/**/*.sol' hardhat.config.js package.json .prettierrc .solhint.json
