@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup demo test test-fast lint format types contracts artifacts artifacts-check gas \
-	bench-judging kubo python-tests clean
+	gas-flat bench-judging kubo python-tests clean
 
 # npm's Node, where this machine's own is too old (scripts/setup).
 export PATH := $(CURDIR)/tools/node/node_modules/node/bin:$(PATH)
@@ -67,6 +67,9 @@ artifacts-check: setup ## Compare the package's ABI and bytecode with a fresh co
 
 gas: setup ## Measure gas; writes benchmarks/results/gas.json
 	@$(PYTHON) -m benchmarks.gas
+
+gas-flat: setup ## Whether gas grows with age or size; writes benchmarks/results/gas-flat.json
+	@$(PYTHON) -m benchmarks.gas_flat
 
 bench-judging: setup ## How well poison is told from honest work; writes benchmarks/results/judging.json
 	@$(PYTHON) -m benchmarks.judging
