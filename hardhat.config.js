@@ -27,6 +27,9 @@ const quietLibraries = {
   },
 };
 
+// CI has the minutes that long invariant runs take.
+const isCI = Boolean(process.env.CI);
+
 const test = {
   // Vectors that pin Solidity to Python.
   fsPermissions: { readDirectory: ["./tests/vectors"] },
@@ -37,8 +40,8 @@ const test = {
     failurePersistDir: join(out, "cache", "fuzz"),
   },
   invariant: {
-    runs: Number(process.env.INVARIANT_RUNS ?? 32),
-    depth: Number(process.env.INVARIANT_DEPTH ?? 128),
+    runs: Number(process.env.INVARIANT_RUNS ?? (isCI ? 256 : 32)),
+    depth: Number(process.env.INVARIANT_DEPTH ?? (isCI ? 500 : 128)),
     failOnRevert: false,
     failurePersistDir: join(out, "cache", "invariant"),
   },

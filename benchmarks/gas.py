@@ -50,13 +50,20 @@ GAS_LIMIT: Final = 15_000_000  # below the cap of a transaction on Ethereum
 class Chain:
     """A federation on its own chain, and the receipts of what is done to it.
 
-    size: updates a window. is_weighed: whether `send` says what a transaction cost; slower.
+    size: updates a window. adds_refunds: whether `send` traces what the receipt has less.
     """
 
-    def __init__(self, anvil: Anvil, trainers: int, validators: int, size: int = SIZE) -> None:
+    def __init__(
+        self,
+        anvil: Anvil,
+        trainers: int,
+        validators: int,
+        size: int = SIZE,
+        adds_refunds: bool = True,
+    ) -> None:
         self.anvil = anvil
         self.size = size
-        self.is_weighed = True
+        self.adds_refunds = adds_refunds
         people = [account.address for account in anvil.accounts]
         self.owner, self.people = people[0], people[1:]
         self.trainers = self.people[:trainers]
@@ -102,13 +109,12 @@ class Chain:
         return receipt
 
     def send(self, who: str, name: str, *arguments: object, value: int = 0) -> int:
-        """Send a transaction; the gas it used, refunds added back."""
+        """Send a transaction; the gas it used, with refunds added back where those are traced."""
         data = "0x" + self.abi.encode(name, arguments).hex()
         sent = {"from": who, "to": self.address, "data": data, "value": hex(value)}
         receipt = self._transact(sent)
-        if not self.is_weighed:
-            return 0
-        return int(receipt["gasUsed"], 16) + self._refund(receipt["transactionHash"])
+        refund = self._refund(receipt["transactionHash"]) if self.adds_refunds else 0
+        return int(receipt["gasUsed"], 16) + refund
 
     def _refund(self, digest: str) -> int:
         """What the chain gave back: gas that the trace shows and the receipt does not."""

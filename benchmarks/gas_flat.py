@@ -1,7 +1,8 @@
 """Whether gas grows with a federation's age or size: `make gas-flat`, some minutes.
 
 Two federations with commit-reveal live on a private Anvil, and each kind of transaction is measured
-as in `benchmarks.gas`, with the same random numbers before and after:
+as in `benchmarks.gas` (but as the receipts have it, after refunds), with the same random numbers
+before and after:
 
 - `versions`: 16 trainers, 5 validators, windows of 16; around version 10 and around version 1,000;
 - `participants`: windows of 4 with 10 registered participants, who go on as before once 10,000 are
@@ -24,7 +25,8 @@ from bafl.devnet import Anvil
 from benchmarks.gas import ETHER, SIZE, TRAINER, Chain, Life
 
 RESULTS: Final = Path(__file__).parent / "results" / "gas-flat.json"
-OPTIONS: Final = ["--steps-tracing", "--auto-impersonate"]
+# Thousands of blocks with their traces or states would take all memory there is.
+OPTIONS: Final = ["--auto-impersonate", "--prune-history", "--transaction-block-keeper", "64"]
 YOUNG, OLD = 10, 1_000  # versions
 FEW, MANY = 10, 10_000  # participants
 MEASURED: Final = 6  # windows each
@@ -35,25 +37,22 @@ Figures = dict[str, int]
 
 def measure(life: Life) -> Figures:
     """The median of each kind over the next windows, and all that an update costs."""
-    life.chain.is_weighed = True
     life.random = random.Random(1)
     life.gas.clear()
     spent = [life.version() for _ in range(MEASURED)]
-    life.chain.is_weighed = False
     figures = {kind: round(statistics.median(costs)) for kind, costs in sorted(life.gas.items())}
     return figures | {"perUpdateAllIn": round(statistics.mean(spent) / life.chain.size)}
 
 
 def live_until(life: Life, version: int) -> None:
-    """Make versions up to this one, without weighing them."""
-    life.chain.is_weighed = False
+    """Make versions up to this one."""
     while life.chain.read("head")[0] < version:
         life.version()
 
 
 def by_version() -> dict[str, Figures]:
     with Anvil(accounts=30, options=OPTIONS) as anvil:
-        life = Life(Chain(anvil, trainers=SIZE + 1, validators=5))
+        life = Life(Chain(anvil, SIZE + 1, 5, adds_refunds=False))
         live_until(life, YOUNG)
         young = measure(life)
         live_until(life, OLD)
@@ -70,17 +69,14 @@ def join(chain: Chain, number: int) -> int:
 
 def by_participants() -> dict[str, Figures]:
     with Anvil(accounts=30, options=OPTIONS) as anvil:
-        chain = Chain(anvil, trainers=5, validators=5, size=4)
+        chain = Chain(anvil, 5, 5, size=4, adds_refunds=False)
         life = Life(chain)
         live_until(life, YOUNG)
         first = list(chain.trainers)
         few = measure(life)
-        chain.is_weighed = True
         few["join"] = statistics.median_low([join(chain, i) for i in range(9)])
-        chain.is_weighed = False
         for i in range(9, MANY - FEW):
             join(chain, i)
-        chain.is_weighed = True
         one_more = join(chain, MANY)
         everybody, chain.trainers = chain.trainers, first
         many = measure(life) | {"join": one_more}
