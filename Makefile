@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup demo test test-fast lint format types contracts artifacts artifacts-check gas \
-	bench-judging large-payload kubo geth python-tests clean
+	gas-flat coverage mutants invariants bench-judging large-payload kubo geth python-tests clean
 
 # npm's Node, where this machine's own is too old (scripts/setup).
 export PATH := $(CURDIR)/tools/node/node_modules/node/bin:$(PATH)
@@ -14,7 +14,7 @@ export HARDHAT_DISABLE_TELEMETRY := true
 
 PYTHON := .venv/bin/python
 HARDHAT := node_modules/.bin/hardhat
-TYPED := bafl tests scripts/export_artifacts $(sort $(foreach file,\
+TYPED := bafl tests scripts/export_artifacts scripts/mutate scripts/prove $(sort $(foreach file,\
 	$(wildcard benchmarks/*.py benchmarks/*/*.py examples/*.py examples/*/*.py),\
 	$(firstword $(subst /, ,$(file)))))
 FORMATTED := 'contracts/**/*.sol' hardhat.config.js package.json .prettierrc .solhint.json
@@ -58,6 +58,17 @@ contracts: setup ## Solidity tests (FUZZ_RUNS=…, INVARIANT_RUNS=…, FUZZ_SEED
 	@echo "== Solidity tests"
 	@$(HARDHAT) test solidity
 
+invariants: setup ## A million calls of the invariants' handler: hours
+	@INVARIANT_RUNS=2000 INVARIANT_DEPTH=500 $(HARDHAT) test solidity --grep invariant_ \
+		contracts/test/Invariants.t.sol
+
+# Costs are not those of code that also counts its lines.
+coverage: setup ## Lines of the contracts that the Solidity tests run
+	@HARDHAT_OUT=build/coverage $(HARDHAT) test solidity --coverage --grep-exclude CostsAtMost
+
+mutants: setup ## Break the contracts on purpose; writes benchmarks/results/mutation.json
+	@scripts/mutate
+
 artifacts: setup ## Compile the contracts and put ABI and bytecode into the package
 	@$(PYTHON) scripts/export_artifacts
 
@@ -67,6 +78,9 @@ artifacts-check: setup ## Compare the package's ABI and bytecode with a fresh co
 
 gas: setup ## Measure gas; writes benchmarks/results/gas.json
 	@$(PYTHON) -m benchmarks.gas
+
+gas-flat: setup ## Whether gas grows with age or size; writes benchmarks/results/gas-flat.json
+	@$(PYTHON) -m benchmarks.gas_flat
 
 bench-judging: setup ## How well poison is told from honest work; writes benchmarks/results/judging.json
 	@$(PYTHON) -m benchmarks.judging

@@ -27,6 +27,9 @@ const quietLibraries = {
   },
 };
 
+// CI has the minutes that long invariant runs take.
+const isCI = Boolean(process.env.CI);
+
 const test = {
   // Vectors that pin Solidity to Python.
   fsPermissions: { readDirectory: ["./tests/vectors"] },
@@ -37,14 +40,17 @@ const test = {
     failurePersistDir: join(out, "cache", "fuzz"),
   },
   invariant: {
-    runs: Number(process.env.INVARIANT_RUNS ?? 32),
-    depth: Number(process.env.INVARIANT_DEPTH ?? 128),
+    runs: Number(process.env.INVARIANT_RUNS ?? (isCI ? 256 : 32)),
+    depth: Number(process.env.INVARIANT_DEPTH ?? (isCI ? 500 : 128)),
     failOnRevert: false,
     failurePersistDir: join(out, "cache", "invariant"),
   },
 };
 
 const tests = "contracts/test";
+
+// Counting lines needs no short code: without viaIR the whole takes seconds.
+const isCounting = process.argv.includes("--coverage");
 
 const compiled = ({ viaIR = true, runs = 500 } = {}) => ({
   version: "0.8.37",
@@ -59,7 +65,7 @@ const compiled = ({ viaIR = true, runs = 500 } = {}) => ({
 export default defineConfig({
   plugins: [quietLibraries],
   solidity: {
-    compilers: [compiled()],
+    compilers: [compiled({ viaIR: !isCounting })],
     overrides: {
       // What a window costs is mostly its loops, and this library has room for them.
       "contracts/libraries/Judging.sol": compiled({ runs: 20_000 }),
@@ -77,6 +83,7 @@ export default defineConfig({
     cache: join(out, "cache"),
     artifacts: join(out, "artifacts"),
   },
+  coverage: { skipFiles: ["contracts/test/**"] },
   test: {
     solidity: {
       profiles: {

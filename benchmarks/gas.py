@@ -48,10 +48,22 @@ GAS_LIMIT: Final = 15_000_000  # below the cap of a transaction on Ethereum
 
 
 class Chain:
-    """A federation on its own chain, and the receipts of what is done to it."""
+    """A federation on its own chain, and the receipts of what is done to it.
 
-    def __init__(self, anvil: Anvil, trainers: int, validators: int) -> None:
+    size: updates a window. adds_refunds: whether `send` traces what the receipt has less.
+    """
+
+    def __init__(
+        self,
+        anvil: Anvil,
+        trainers: int,
+        validators: int,
+        size: int = SIZE,
+        adds_refunds: bool = True,
+    ) -> None:
         self.anvil = anvil
+        self.size = size
+        self.adds_refunds = adds_refunds
         people = [account.address for account in anvil.accounts]
         self.owner, self.people = people[0], people[1:]
         self.trainers = self.people[:trainers]
@@ -76,7 +88,8 @@ class Chain:
         staleness, floor, slash = 8, -600, 20_000
         money = (ETHER, 10**15)  # least stake, reward a second
         return (
-            *(SIZE, SIZE - 1, 3600, *periods, staleness, 4, floor, slash, 86_400, 7 * 86_400),
+            *(self.size, self.size - 1, 3600, *periods),
+            *(staleness, 4, floor, slash, 86_400, 7 * 86_400),
             *(*money, False, True, self.owner, "0x000000000000000000000000000000000000dEaD"),
             "0x0000000000000000000000000000000000000000",  # the native currency
         )
@@ -96,11 +109,12 @@ class Chain:
         return receipt
 
     def send(self, who: str, name: str, *arguments: object, value: int = 0) -> int:
-        """Send a transaction; the gas it used, refunds added back."""
+        """Send a transaction; the gas it used, with refunds added back where those are traced."""
         data = "0x" + self.abi.encode(name, arguments).hex()
         sent = {"from": who, "to": self.address, "data": data, "value": hex(value)}
         receipt = self._transact(sent)
-        return int(receipt["gasUsed"], 16) + self._refund(receipt["transactionHash"])
+        refund = self._refund(receipt["transactionHash"]) if self.adds_refunds else 0
+        return int(receipt["gasUsed"], 16) + refund
 
     def _refund(self, digest: str) -> int:
         """What the chain gave back: gas that the trace shows and the receipt does not."""
@@ -132,10 +146,10 @@ class Life:
         chain = self.chain
         before = sum(map(sum, self.gas.values()))
         base = chain.read("head")[0]
-        authors = self.random.sample(chain.trainers, SIZE)
+        authors = self.random.sample(chain.trainers, chain.size)
         for i, who in enumerate(authors):
             submission = (base, self.random.randbytes(32), RAW, 1, self.random.randrange(1, 5000))
-            kind = "seal" if i == SIZE - 1 else "submit"
+            kind = "seal" if i == chain.size - 1 else "submit"
             self.gas[kind].append(chain.send(who, "submitUpdate", *submission))
         chain.anvil.advance(30)
         present = chain.validators[: len(chain.validators) - absent]
@@ -157,9 +171,11 @@ class Life:
             scores = [10 * round((mark + self.random.gauss(0, 30)) / 10) for mark in truth]
             salt = self.random.randbytes(32)
             place = (self.chain.anvil.chain_id, self.chain.address, number, tag, who)
-            promise = commitment(*place, scores, SIZE, salt)
+            promise = commitment(*place, scores, len(authors), salt)
             commits.append((who, "commitScores", number, promise, tag))
-            reveals.append((who, "revealScores", number, tag, SIZE, pack_scores(scores), salt))
+            reveals.append(
+                (who, "revealScores", number, tag, len(authors), pack_scores(scores), salt)
+            )
         tally = (present[0], "tally", number, authors, present)
         if len(present) == len(self.chain.validators):
             *commits, last_commit = commits

@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {IFederation} from "../IFederation.sol";
 import {Attacks} from "./Attacks.sol";
-import {Reenterer, Refuser} from "./Receivers.sol";
+import {Glutton, Reenterer, Refuser} from "./Receivers.sol";
 
 /// @title Coming, going, and filling the house
 contract MembershipAttacksTest is Attacks {
@@ -126,6 +126,46 @@ contract MembershipAttacksTest is Attacks {
         vm.assertEq(federation.head().effectiveSize, 3);
         callAs(STRANGER, abi.encodeCall(IFederation.seal, ()));
         vm.assertTrue(federation.window(1).phase == IFederation.Phase.Commit);
+    }
+
+    /// @notice What is taken out waits until no window can be judged with it any more.
+    function test_stakeMovedDuringAWindow_votesOnce() public {
+        deployRunning(usual(), 5);
+        fillWindow();
+        address mover = validators[0];
+        uint256 weight = federation.weightOf(0);
+        callAs(mover, abi.encodeCall(IFederation.requestExit, ()));
+        refuses(
+            mover,
+            abi.encodeCall(IFederation.withdraw, ()),
+            abi.encodeWithSelector(IFederation.StillBonded.selector, time() + 7 days)
+        );
+        address heir = joinValidator(STAKE); // with other money
+        vm.assertEq(federation.weightOf(0), weight, "judges to the end of this window");
+        vm.assertFalse(isActive(heir, judged().active), "and its heir from the next");
+        judge();
+        fillWindow();
+        vm.assertFalse(isActive(mover, judged().active));
+        vm.assertTrue(isActive(heir, judged().active));
+    }
+
+    /// @notice Weight is stake: thirty-one of the least cannot outvote one that is worth a hundred of them, nor keep it
+    /// out.
+    function test_dustOnAllSeats_isOutvotedByOneRealStake() public {
+        deployRunning(usual(), 32);
+        address honest = joinValidator(100 * uint256(STAKE));
+        vm.assertEq(who(honest).seat, 255, "all seats are taken");
+        callAs(honest, abi.encodeCall(IFederation.takeSeat, ()));
+        vm.assertEq(who(honest).seat, 0, "the cheapest gave way");
+        fillWindow();
+        for (uint256 i = 1; i < 32; ++i) willScore(validators[i], same(MALFORMED, 4));
+        scoreAll();
+        tally();
+        for (uint256 i = 0; i < 4; ++i) {
+            vm.assertTrue(federation.update(16 + i).verdict == IFederation.Verdict.Paid);
+        }
+        attestAs(honest, nextModel());
+        vm.assertEq(federation.head().version, 1, "two thirds of the weight");
     }
 
     function test_oneValueForTwoPayments_isRefused() public {
@@ -305,6 +345,44 @@ contract MoneyAttacksTest is Attacks {
         runWindow();
         vm.assertEq(federation.head().version, 2);
         vm.assertEq(who(refuser).stake, STAKE, "still its own");
+        checkMoney();
+    }
+
+    function test_aReceiverThatEatsAllGas_harmsNobodyElse() public {
+        Glutton glutton = new Glutton();
+        IFederation.Parameters memory p = usual();
+        p.slashSink = address(glutton);
+        deployRunning(p, 4);
+        joinAs(address(glutton), VALIDATOR, STAKE);
+        validators.push(address(glutton));
+        fund(100 ether);
+        jump(1 hours);
+        runWindow();
+        fillWindow();
+        commitAll();
+        for (uint256 i = 1; i < 5; ++i) revealAs(validators[i]);
+        passDeadline(); // the first is slashed: there is something to sweep
+        tally();
+        attestAll(nextModel());
+        uint256 credit = who(address(glutton)).credit;
+        vm.assertGt(credit, 0);
+        bytes4 failed = IFederation.TransferFailed.selector;
+        uint256 slashed = federation.head().slashed;
+        vm.prank(address(glutton));
+        (bool isPaid, bytes memory answer) = address(federation).call{gas: 3_000_000}(
+            abi.encodeCall(IFederation.claim, ())
+        );
+        vm.assertFalse(isPaid);
+        vm.assertEq(answer, abi.encodeWithSelector(failed, address(glutton), credit));
+        vm.prank(STRANGER);
+        (isPaid, answer) = address(federation).call{gas: 3_000_000}(
+            abi.encodeCall(IFederation.sweepSlashed, ())
+        );
+        vm.assertFalse(isPaid);
+        vm.assertEq(answer, abi.encodeWithSelector(failed, address(glutton), slashed));
+        callAs(validators[0], abi.encodeCall(IFederation.claim, ()));
+        runWindow();
+        vm.assertEq(federation.head().version, 3);
         checkMoney();
     }
 

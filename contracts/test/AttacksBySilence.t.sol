@@ -207,4 +207,35 @@ contract SilenceAttacksTest is Attacks {
         uint256 other = who(validators[4]).validatorReputation;
         vm.assertLt(lowest < other ? lowest : other, 150_000, "one of the two could not be jailed");
     }
+
+    /// @dev A window in whose blocks the clock is `skew` ahead of what has passed: what it decided, and what it paid.
+    function _decide(uint256 skew) private returns (bytes32 decided, uint256 paid) {
+        uint256 before = vm.snapshotState();
+        jump(1 hours + skew);
+        fillWindow();
+        jump(skew);
+        commitAll();
+        jump(skew);
+        revealAll();
+        jump(skew);
+        tally();
+        jump(skew);
+        attestAll(bytes32("model"));
+        IFederation.Update[4] memory updates;
+        for (uint256 i = 0; i < 4; ++i) updates[i] = federation.update(16 + i);
+        decided = keccak256(abi.encode(updates, federation.modelDigest(1)));
+        paid = federation.head().credits;
+        vm.revertToState(before);
+    }
+
+    /// @notice Who makes blocks can shift their time by seconds: periods are of minutes.
+    function test_aClockThatIsSecondsAhead_decidesNothing() public {
+        fund(1_000 ether);
+        (bytes32 decided, uint256 paid) = _decide(0);
+        (bytes32 skewed, uint256 more) = _decide(15);
+        vm.assertEq(skewed, decided);
+        vm.assertGt(paid, 0);
+        vm.assertGe(more, paid);
+        vm.assertLe(more - paid, 15 * 0.001 ether, "the rate times the skew");
+    }
 }

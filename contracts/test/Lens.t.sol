@@ -316,6 +316,38 @@ contract LensTest is Setup {
 
     // ----- The rest -----
 
+    function test_duties_knowAFreeSeat() public {
+        deploy(tiny());
+        joinTrainers(3);
+        joinValidators(32);
+        address waiting = address(0xC1);
+        joinAs(waiting, VALIDATOR, STAKE);
+        vm.assertFalse(_duties(waiting).canTakeSeat);
+        vm.prank(validators[5]);
+        federation.requestExit();
+        jump(federation.parameters().unbondingPeriod + 1);
+        vm.prank(validators[5]);
+        federation.withdraw();
+        vm.assertTrue(_duties(waiting).canTakeSeat);
+        _checkDuties(waiting);
+    }
+
+    function test_duties_knowTwoUnjudged() public {
+        deploy(tiny());
+        joinTrainers(4);
+        joinValidators(4);
+        for (uint256 i = 0; i < 3; ++i) submitAs(trainers[i]);
+        judge();
+        submitAs(trainers[2]);
+        scoreAll();
+        tally();
+        for (uint256 i = 0; i < 3; ++i) attestAs(validators[i], bytes32("second"));
+        vm.assertEq(federation.head().version, 2);
+        bytes4 refusal = IFederation.TooManyPending.selector;
+        vm.assertEq(_duties(trainers[2]).submitRefusal, refusal);
+        _checkDuties(trainers[2]);
+    }
+
     function test_overview_isWhatTheFederationSays() public {
         fillWindow();
         submitAs(trainers[2]);

@@ -71,6 +71,13 @@ contract OwnerTest is Setup {
         for (uint256 i = 0; i < 4; ++i) refuses(owner, calls[i], refusal);
     }
 
+    function test_close_leavesAPauseAsItIs() public {
+        vm.prank(owner);
+        federation.pause();
+        _close();
+        vm.assertTrue(federation.head().paused);
+    }
+
     function test_close_voidsAnOpenWindowThatStaysTooSmall() public {
         deployRunning(usual(), 4);
         submitAs(trainers[0]);

@@ -20,6 +20,13 @@ contract Refuser is IHeir {
     }
 }
 
+/// @notice Burns whatever gas it is given.
+contract Glutton {
+    receive() external payable {
+        while (true) {}
+    }
+}
+
 /// @notice Whenever it is paid, or pays, asks for everything that it could be paid again.
 contract Reenterer is IHeir {
     uint256 public attempts;

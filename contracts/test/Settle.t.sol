@@ -637,7 +637,9 @@ contract SettleTest is Setup {
         vm.warp(until);
         fillWindow();
         vm.assertEq(judged().active, 15, "to the last second");
+        vm.assertEq(federation.participant(validators[4]).validatorJailedUntil, until);
         vm.warp(until + 1);
+        vm.assertEq(federation.participant(validators[4]).validatorJailedUntil, 0);
         judge();
         fillWindow();
         vm.assertEq(judged().active, 31, "then it is back");

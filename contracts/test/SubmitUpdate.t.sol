@@ -140,6 +140,23 @@ contract SubmitUpdateTest is Setup {
 
     // ----- Who may not -----
 
+    function test_submitUpdate_remembersTheOlderOnesPlaceAndBase() public {
+        deployRunning(usual(), 4);
+        runWindow();
+        fillWindow();
+        scoreAll();
+        tally();
+        for (uint256 i = 0; i < 3; ++i) attestAs(validators[i], ROOT); // a version, not settled
+        submitAs(trainers[2]);
+        IFederation.Participant memory p = federation.participant(trainers[2]);
+        vm.assertEq(p.pendingWindows[0], 2);
+        vm.assertEq(p.pendingIndices[0], 2);
+        vm.assertEq(p.pendingBases[0], 1);
+        vm.assertEq(p.pendingWindows[1], 3);
+        vm.assertEq(p.pendingIndices[1], 0);
+        vm.assertEq(p.pendingBases[1], 2);
+    }
+
     function test_submitUpdate_refusesWhenClosedBeforeAnythingElse() public {
         vm.startPrank(owner);
         federation.pause();

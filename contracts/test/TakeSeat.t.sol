@@ -67,6 +67,18 @@ contract TakeSeatTest is Setup {
         vm.assertEq(federation.weightOf(7), (NEEDED * 1_300_000) >> 47, "it judges at once");
     }
 
+    function test_takeSeat_givesAChallengerItsSeatOnceNothingIsJudged() public {
+        submitAs(trainers[0]);
+        address who = address(0xC4A);
+        _challenge(who, NEEDED);
+        _endWindow(); // no other waits
+        vm.assertEq(federation.participant(who).seat, 255);
+        vm.prank(who);
+        federation.takeSeat();
+        vm.assertEq(federation.participant(who).seat, 7);
+        vm.assertEq(federation.participant(validators[7]).seat, 255);
+    }
+
     function test_takeSeat_letsAHigherStakeReplaceAChallenger() public {
         submitAs(trainers[0]);
         submitAs(trainers[1]);

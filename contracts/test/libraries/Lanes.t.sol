@@ -70,4 +70,13 @@ contract LanesTest is Test {
             if (isKept) --left;
         }
     }
+
+    /// @notice All sets there are.
+    function test_size_countsEverySet() public pure {
+        for (uint256 which = 0; which < 2 ** 16; ++which) {
+            uint256 count;
+            for (uint256 rest = which; rest != 0; rest &= rest - 1) ++count;
+            if (Lanes.size(lanes(uint16(which))) != count) vm.assertEq(which, 0, "miscounted");
+        }
+    }
 }
