@@ -112,6 +112,8 @@ class People:
 
     def _on_slashed(self, event: Event, a: Mapping[str, Any]) -> None:
         who, amount = a["participant"], a["amount"]
+        if amount > self._member(who).stake_wei:
+            raise Inconsistent(f"{who} lost more than its stake: the RPC's log has a gap")
         slash = Slash(who, a["window"], _FAULT(a["fault"], who), amount, event.block)
         self.slashes = (*self.slashes, slash)
         self._change(a, stake_wei=self._member(who).stake_wei - amount)
