@@ -397,11 +397,11 @@ class NodeSettings(_Table):
     the environment's BAFL_KEYSTORE_PASSWORD, else a prompt. name: public, in the profile.
     """
 
-    rpc: Annotated[str, BeforeValidator(_url)] | None = None
+    rpc: Annotated[str, BeforeValidator(_url)] | None = Field(default=None, repr=False)
     federation: Address | None = None
     chain_id: Annotated[int, _whole(1, 2**63 - 1)] | None = None
     store: Annotated[str, BeforeValidator(_store)] | None = None
-    gateways: Annotated[tuple[str, ...], BeforeValidator(_gateways)] = ()
+    gateways: Annotated[tuple[str, ...], BeforeValidator(_gateways)] = Field((), repr=False)
     home: PathLike | None = None
     keystore: PathLike | None = None
     password_file: PathLike | None = None
