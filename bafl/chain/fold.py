@@ -313,9 +313,9 @@ class History:
             window=window,
             is_final=a["isFinal"],
             trainers_wei=tuple(a["trainers"]),
-            trainer_reputations=_numbers(a["trainerReputations"], window),
+            trainer_reputations=unpack_numbers(a["trainerReputations"], window),
             validators_wei=tuple(a["validators"]),
-            validator_reputations=_numbers(a["validatorReputations"], window),
+            validator_reputations=unpack_numbers(a["validatorReputations"], window),
             block=event.block,
         )
         if settled.is_final != (window in self._version_of):
@@ -373,8 +373,11 @@ class History:
             )
 
 
-def _numbers(packed: bytes, window: int) -> tuple[int, ...]:
-    """Three bytes a number, big-endian, as the contract's `Numbers` writes them."""
+def unpack_numbers(packed: bytes, window: int) -> tuple[int, ...]:
+    """Read three bytes a number, big-endian, as the contract's `Numbers` writes them.
+
+    window: whose they are. Raises ChainError for a number cut short.
+    """
     if len(packed) % 3:
         raise ChainError(f"window {window}: {len(packed)} bytes are no list of reputations")
     return tuple(int.from_bytes(packed[i : i + 3], "big") for i in range(0, len(packed), 3))
