@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from bafl.errors import BaflError
 from bafl.store.cid import UnixFsHasher, cid
+from bafl.store.errors import PayloadUnavailable
 from bafl.store.unixfs import file_blocks
 from bafl.types import DAG_PB, RAW, Root
 from tests.unit.store.web import Block, node_block
@@ -33,9 +34,11 @@ class Dag:
         return Block(root, size, len(block))
 
     def get(self, root: Root) -> bytes:
-        # As a gateway that has no other block: what is asked for is always what was built.
         self.asked += 1
-        return self.blocks[cid(root)]
+        try:
+            return self.blocks[cid(root)]
+        except KeyError:
+            raise PayloadUnavailable("nobody has it") from None
 
 
 def build(steps: bytes) -> tuple[Dag, Root]:
