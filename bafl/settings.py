@@ -401,7 +401,7 @@ class NodeSettings(_Table):
     federation: Address | None = None
     chain_id: Annotated[int, _whole(1, 2**63 - 1)] | None = None
     store: Annotated[str, BeforeValidator(_store)] | None = None
-    gateways: Annotated[tuple[str, ...], BeforeValidator(_gateways)] = Field((), repr=False)
+    gateways: Annotated[tuple[str, ...], BeforeValidator(_gateways)] = Field(default=(), repr=False)
     home: PathLike | None = None
     keystore: PathLike | None = None
     password_file: PathLike | None = None

@@ -9,12 +9,14 @@ subnormals to zero.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import random
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,8 +29,7 @@ from tests.unit.past import CHAIN_ID, FEDERATION, LIMIT, retold
 
 def vector_instructions() -> list[str]:
     """The CPU's features that numpy chooses its loops by, and that are on."""
-    from numpy._core import _multiarray_umath as core
-
+    core: Any = importlib.import_module("numpy._core._multiarray_umath")
     return [name for name in core.__cpu_dispatch__ if core.__cpu_features__[name]]
 
 

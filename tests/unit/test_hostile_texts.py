@@ -95,7 +95,15 @@ def keys_of(kind: Kind) -> list[str]:
     return [*kind.model_fields, "nonsense"]
 
 
-INNER = ("name", "entry", "encodings", "size_limit", "min_stake", "currency", "window_size")
+INNER: tuple[str, ...] = (
+    "name",
+    "entry",
+    "encodings",
+    "size_limit",
+    "min_stake",
+    "currency",
+    "window_size",
+)
 INNER += ("direction", "unit", "poll", "encoding", "reward_rate", "slash_sink", "lr")
 
 files = st.dictionaries(
@@ -120,7 +128,7 @@ def test_settings_of_any_values_are_read_or_refused(
     tmp_path: Path, kind: Kind, table: Mapping[str, Any]
 ) -> None:
     whole = {"name": "a", "task": {"name": "digits"}} if kind is FederationSettings else {}
-    text = "\n".join(f"{toml(key)} = {toml(value)}" for key, value in (whole | table).items())
+    text = "\n".join(f"{toml(key)} = {toml(value)}" for key, value in {**whole, **table}.items())
     read = load(kind, tmp_path / "a.toml", text)
     if isinstance(read, FederationSettings) and read.rule is not None:
         with contextlib.suppress(ManifestError):

@@ -8,6 +8,7 @@ when a phase ends, what a tag or a window's running hash is, and who may do what
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,8 +20,8 @@ from bafl.settings import ParametersTable
 from tests.reference.vectors import FOLDER
 
 
-def cases(name: str) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = json.loads((FOLDER / name).read_text("utf-8"))["cases"]
+def cases(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((FOLDER / name).read_text("utf-8"))["cases"]
     return found
 
 

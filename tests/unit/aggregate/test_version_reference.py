@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +107,7 @@ def test_the_next_model_has_the_references_bytes(
 def test_the_reference_clips_to_twice_the_lower_median(
     norms: list[int], expected: list[int]
 ) -> None:
-    assert version.factors([version.Fraction(norm) for norm in norms], 2) == expected
+    assert version.factors([Fraction(norm) for norm in norms], 2) == expected
 
 
 def test_the_reference_rests_on_pythons_numbers_alone() -> None:

@@ -280,7 +280,20 @@ def prolong(logs: list[Log], rng: random.Random) -> None:
     entry["data"] += rng.randbytes(rng.choice((1, 32, 4096))).hex()
 
 
-ODD = (None, "", "0x", "0xzz", "0x0", "0x" + "f" * 64, "0x" + "00" * 20, -1, 2**70, [], {}, True)
+ODD: tuple[Any, ...] = (
+    None,
+    "",
+    "0x",
+    "0xzz",
+    "0x0",
+    "0x" + "f" * 64,
+    "0x" + "00" * 20,
+    -1,
+    2**70,
+    [],
+    {},
+    True,
+)
 
 
 def lie_in_a_field(logs: list[Log], rng: random.Random) -> None:
