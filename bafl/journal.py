@@ -87,7 +87,8 @@ class Journal:
         self._path = path
         self._guard = threading.RLock()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            # Unpublished updates and residuals come to lie beside it.
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._db = sqlite3.connect(
                 path, timeout=0.2, check_same_thread=False, isolation_level=None
             )

@@ -19,7 +19,6 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
-    StrictInt,
     ValidationError,
     ValidationInfo,
     model_validator,
@@ -28,9 +27,9 @@ from pydantic import (
 from bafl import units
 from bafl.errors import SettingsError
 from bafl.types import NATIVE, Encoding, Parameters, Role
-from bafl.urls import gateway_url
+from bafl.urls import gateway_url, masked
 
-MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 16
 MONEY_BITS = 96
 IN_A_TOKEN = "in_a_token"  # noqa: S105
 BURN_ADDRESS = "0x000000000000000000000000000000000000dEaD"
@@ -52,8 +51,7 @@ def _counted(
             number = value
         else:
             raise ValueError(f"needs a unit, such as {example}, or a whole number of {plain}")
-        if not 0 <= number < 1 << bits:
-            raise ValueError(f"is {number:,} {plain}; 0 to {(1 << bits) - 1:,} can be stored")
+        _fits(number, bits, plain)
         return number
 
     return BeforeValidator(read)
@@ -84,11 +82,17 @@ def _money(
             number = value
         else:
             raise ValueError(f"needs a unit, such as {example}, or a whole number of {plain}")
-        if not 0 <= number < 1 << MONEY_BITS:
-            raise ValueError(f"is {number:,} {plain}; 0 to {(1 << MONEY_BITS) - 1:,} can be stored")
+        _fits(number, MONEY_BITS, plain)
         return number
 
     return PlainValidator(check)
+
+
+def _fits(number: int, bits: int, plain: str) -> None:
+    if not 0 <= number < 1 << bits:
+        # TOML writes integers of any length in hexadecimal, and Python prints no such ones.
+        given = f"{number:,}" if number.bit_length() <= 512 else "far too many"
+        raise ValueError(f"is {given} {plain}; 0 to {(1 << bits) - 1:,} can be stored")
 
 
 def amounts(
@@ -125,13 +129,21 @@ def _whole(least: int, most: int) -> BeforeValidator:
 def _setting(value: object) -> object:
     if not isinstance(value, str | bool | int | float):
         raise ValueError("needs text, a number, true or false")
+    if isinstance(value, int | float) and not abs(value) < 10**19:
+        raise ValueError("needs a number that a manifest can hold: finite, of at most 19 digits")
     return value
 
 
 def _path(value: object) -> Path:
-    if not isinstance(value, str | Path) or not str(value):
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
         raise ValueError("needs a path in quotes")
     return Path(value)
+
+
+def _store(value: object) -> object:
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError("needs a store's description: it holds a zero byte")
+    return value
 
 
 def _address(value: object) -> str:
@@ -161,7 +173,7 @@ def _gateways(value: object) -> tuple[str, ...]:
         try:
             found.append(gateway_url(item))
         except ValueError as error:
-            raise ValueError(f"has {_shown(item)}, which {error}") from None
+            raise ValueError(f"has {_shown(masked(item))}, which {error}") from None
     return tuple(dict.fromkeys(found))
 
 
@@ -183,14 +195,16 @@ def _encodings(value: object) -> tuple[Encoding, ...]:
     if not isinstance(value, list) or not value:
         raise ValueError(f"needs a list of some of: {', '.join(known)}")
     for item in value:
-        if item not in known:
-            raise ValueError(f"has {item!r}; known are: {', '.join(known)}{_nearest(item, known)}")
+        if not isinstance(item, str) or item not in known:
+            raise ValueError(
+                f"has {_shown(item)}; known are: {', '.join(known)}{_nearest(item, known)}"
+            )
     return tuple(sorted({known[item] for item in value}))
 
 
 def _roles(value: object) -> Role:
     known = {"trainer": Role.TRAINER, "validator": Role.VALIDATOR}
-    if not isinstance(value, list) or not value or any(item not in known for item in value):
+    if not isinstance(value, list) or not value or not all(item in list(known) for item in value):
         raise ValueError("needs a list of 'trainer', 'validator' or both")
     roles = Role(0)
     for item in value:
@@ -214,6 +228,7 @@ Uint8 = Annotated[int, _whole(0, 2**8 - 1)]
 Uint16 = Annotated[int, _whole(0, 2**16 - 1)]
 Int16 = Annotated[int, _whole(-(2**15), 2**15 - 1)]
 Uint32 = Annotated[int, _whole(0, 2**32 - 1)]
+RuleParameter: TypeAlias = Annotated[int, _whole(-(10**18), 10**18)]
 
 
 class _Table(BaseModel):
@@ -265,7 +280,7 @@ class RuleTable(BaseModel):
     """`[rule]`: how accepted updates become the next model; its integer parameters beside."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
-    __pydantic_extra__: dict[str, StrictInt] = Field(init=False)
+    __pydantic_extra__: dict[str, RuleParameter] = Field(init=False)
 
     name: str
 
@@ -382,11 +397,11 @@ class NodeSettings(_Table):
     the environment's BAFL_KEYSTORE_PASSWORD, else a prompt. name: public, in the profile.
     """
 
-    rpc: Annotated[str, BeforeValidator(_url)] | None = None
+    rpc: Annotated[str, BeforeValidator(_url)] | None = Field(default=None, repr=False)
     federation: Address | None = None
     chain_id: Annotated[int, _whole(1, 2**63 - 1)] | None = None
-    store: str | None = None
-    gateways: Annotated[tuple[str, ...], BeforeValidator(_gateways)] = ()
+    store: Annotated[str, BeforeValidator(_store)] | None = None
+    gateways: Annotated[tuple[str, ...], BeforeValidator(_gateways)] = Field(default=(), repr=False)
     home: PathLike | None = None
     keystore: PathLike | None = None
     password_file: PathLike | None = None
@@ -403,10 +418,11 @@ class NodeSettings(_Table):
         folder = path.resolve().parent
         for key in ("home", "keystore", "password_file"):
             if isinstance(table.get(key), str):
-                table[key] = folder / Path(table[key]).expanduser()
-        scheme, colon, rest = str(table.get("store", "")).partition(":")
-        if scheme == "local" and colon and rest:
-            table["store"] = f"local:{folder / Path(rest).expanduser()}"
+                table[key] = folder / _expanded(table[key], f"{path.name}: {key}")
+        store = table.get("store")
+        if isinstance(store, str) and store.startswith("local:") and store != "local:":
+            rest = _expanded(store.removeprefix("local:"), f"{path.name}: store")
+            table["store"] = f"local:{folder / rest}"
         table.setdefault("home", folder / f"{path.stem}.home")
         return _check(cls, path.name, table)
 
@@ -437,6 +453,13 @@ def read_address(text: str, what: str) -> str:
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
+def _expanded(text: str, what: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise SettingsError(f"{what} = {_shown(text)}: there is no such user") from None
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         size = path.stat().st_size
@@ -451,7 +474,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise SettingsError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{path} is not text in UTF-8: name a TOML file") from None
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise SettingsError(f"{path} is nested deeper than any settings are") from None
+    except ValueError as error:  # also of an integer with thousands of digits
         raise SettingsError(f"{path} is not TOML: {error}") from None
 
 
@@ -473,7 +498,7 @@ def _mistakes(kind: type[BaseModel], error: ValidationError) -> Iterator[str]:
         if item["type"] == "missing":
             yield f"{key} is missing"
             continue
-        given = f"{key} = {_shown(item['input'])}"
+        given = f"{key} = {_shown(_open(item['loc'], item['input']))}"
         if item["type"] == "extra_forbidden":
             known = _fields(kind, item["loc"][:-1])
             near = _nearest(item["loc"][-1], known)
@@ -482,6 +507,16 @@ def _mistakes(kind: type[BaseModel], error: ValidationError) -> Iterator[str]:
             yield f"{given}: {item['ctx']['error']}"
         else:
             yield f"{given}: {item['msg'].replace('Input should be', 'needs to be')}"
+
+
+def _open(loc: tuple[int | str, ...], value: object) -> object:
+    """Return what may be shown of a setting: URLs without what may be a key."""
+    if loc[:1] in (("rpc",), ("gateways",)):
+        if isinstance(value, str):
+            return masked(value)
+        if isinstance(value, list):
+            return [masked(item) if isinstance(item, str) else item for item in value]
+    return value
 
 
 def _fields(kind: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
@@ -501,6 +536,9 @@ def _nearest(word: object, known: Mapping[str, object] | list[str]) -> str:
 def _shown(value: object) -> str:
     if isinstance(value, dict):
         return "a table"
-    text = str(value) if isinstance(value, Path) else repr(value)
+    try:
+        text = str(value) if isinstance(value, Path) else repr(value)
+    except ValueError:
+        return "a number too long to show"
     text = {"True": "true", "False": "false"}.get(text, text)
     return text if len(text) <= 80 else f"{text[:77]}…"

@@ -121,6 +121,9 @@ class Fault(enum.IntEnum):
     WRONG_ATTESTATION = 2
 
 
+START_REPUTATION = 300_000
+"""What both reputations are before they first change, in ppm."""
+
 NO_SEAT = 255
 NO_CONSENSUS = -(2**15)
 NO_AGREEMENT = -(2**31)

@@ -36,8 +36,8 @@ _SIZE: Final[Mapping[str, int]] = {
     "mib": 1 << 20,
     "gib": 1 << 30,
 }
-_QUANTITY = re.compile(r"([+-]?[0-9][0-9_]*(?:\.[0-9]+)?)\s*([A-Za-z]+)")
-_AMOUNT = re.compile(r"([+-]?[0-9][0-9_]*(?:\.[0-9]+)?)\s*([^\s\d.,/][^\s/]*)")
+_QUANTITY = re.compile(r"([+-]?[0-9][0-9_]{0,99}(?:\.[0-9]{1,99})?)\s*([A-Za-z]+)")
+_AMOUNT = re.compile(r"([+-]?[0-9][0-9_]{0,99}(?:\.[0-9]{1,99})?)\s*([^\s\d.,/][^\s/]*)")
 _SYMBOL = re.compile(r"[^\s\d.,/][^\s/]{0,19}")
 
 

@@ -8,6 +8,20 @@ from urllib.parse import urlsplit
 _FORM = re.compile(r"https?://[^\s/@?#\\]+(/[^\s?#\\]*)?")
 
 
+_PARTS = re.compile(r"((?:[^/?#]*//)?)(?:[^/?#]*@)?([^/?#]*)(.*)", re.DOTALL)
+
+
+def masked(text: str) -> str:
+    """Return an address, or what was meant as one, without user, path and query.
+
+    Services take their keys there, so errors and logs show the rest only.
+    """
+    match = _PARTS.fullmatch(text)
+    assert match is not None
+    scheme, host, rest = match.groups()
+    return f"{scheme}{host}{'/…' if rest.strip('/') else rest}"
+
+
 def gateway_url(text: str) -> str:
     """Return an IPFS gateway's address in one spelling: without `/ipfs` or a slash at its end.
 

@@ -18,6 +18,7 @@ from bafl.chain.http import AnswerTooLong, BoundedSession
 from bafl.errors import ChainError, UsageError
 from bafl.retry import retry
 from bafl.units import ETHER, Currency
+from bafl.urls import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -67,7 +68,9 @@ class Connection:
     ) -> None:
         url = urlsplit(rpc_url)
         if url.scheme not in ("http", "https") or not url.hostname:
-            raise UsageError(f"{rpc_url!r} is no RPC URL: it begins with http:// or https://")
+            raise UsageError(
+                f"{masked(rpc_url)!r} is no RPC URL: it begins with http:// or https://"
+            )
         self.url = rpc_url
         # API keys travel in the path or the user part; messages and logs never show them.
         self.name = f"{url.scheme}://{url.hostname}" + (f":{url.port}" if url.port else "")

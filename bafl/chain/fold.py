@@ -193,6 +193,8 @@ class History:
         self.block = event.block
 
     def _on_federation_created(self, event: Event, a: Mapping[str, Any]) -> None:
+        if self.created:
+            raise Inconsistent("a second FederationCreated: the RPC's log repeats itself")
         self.created = True
         if a["model"] != self.genesis.digest:
             raise ChainError("the log's genesis model is not the contract's")
@@ -202,6 +204,8 @@ class History:
         update_id, author = a["updateId"], a["participant"]
         window, index = divmod(update_id, 16)
         before = self.updates(window)
+        if window < 1 or self.sealed(window):
+            raise Inconsistent(f"update {update_id} of a window that takes none")
         if index != len(before) or (index == 0 and window > 1 and not self.sealed(window - 1)):
             raise Inconsistent(
                 f"window {window}: update {index} comes after {len(before)} others; the RPC's log "
@@ -221,7 +225,7 @@ class History:
 
     def _on_window_sealed(self, event: Event, a: Mapping[str, Any]) -> None:
         window, count = a["window"], a["updates"]
-        if count != len(self.updates(window)):
+        if not count or count != len(self.updates(window)):
             raise Inconsistent(
                 f"window {window} was sealed with {count} updates and the RPC's log has "
                 f"{len(self.updates(window))}"
@@ -309,9 +313,9 @@ class History:
             window=window,
             is_final=a["isFinal"],
             trainers_wei=tuple(a["trainers"]),
-            trainer_reputations=_numbers(a["trainerReputations"]),
+            trainer_reputations=unpack_numbers(a["trainerReputations"], window),
             validators_wei=tuple(a["validators"]),
-            validator_reputations=_numbers(a["validatorReputations"]),
+            validator_reputations=unpack_numbers(a["validatorReputations"], window),
             block=event.block,
         )
         if settled.is_final != (window in self._version_of):
@@ -326,6 +330,8 @@ class History:
 
     def _on_window_voided(self, event: Event, a: Mapping[str, Any]) -> None:
         window = a["window"]
+        if not self.updates(window):
+            raise Inconsistent(f"window {window} is void and the RPC's log has no update of it")
         self._voided[window] = _VOID(a["reason"], f"window {window}")
 
     def _on_funded(self, event: Event, a: Mapping[str, Any]) -> None:
@@ -367,8 +373,13 @@ class History:
             )
 
 
-def _numbers(packed: bytes) -> tuple[int, ...]:
-    """Three bytes a number, big-endian, as the contract's `Numbers` writes them."""
+def unpack_numbers(packed: bytes, window: int) -> tuple[int, ...]:
+    """Read three bytes a number, big-endian, as the contract's `Numbers` writes them.
+
+    window: whose they are. Raises ChainError for a number cut short.
+    """
+    if len(packed) % 3:
+        raise ChainError(f"window {window}: {len(packed)} bytes are no list of reputations")
     return tuple(int.from_bytes(packed[i : i + 3], "big") for i in range(0, len(packed), 3))
 
 

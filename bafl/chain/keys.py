@@ -25,6 +25,11 @@ log = logging.getLogger(__name__)
 KEY_VARIABLE = "BAFL_PRIVATE_KEY"
 PASSWORD_VARIABLE = "BAFL_KEYSTORE_PASSWORD"  # noqa: S105 - a name, not a password
 MAX_FILE_BYTES = 64 * 1024
+MAX_SCRYPT_BLOCKS = 2**23
+"""Of 128 bytes: a gigabyte. geth's keystores take a quarter of it (n = 2^18, r = 8)."""
+
+_WORK = (("n", 2, 2**22), ("r", 1, 64), ("p", 1, 64), ("c", 1, 10**7), ("dklen", 32, 64))
+"""What a key derivation may ask for, of scrypt and PBKDF2 alike: name, least, most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ def load_key(
             )
         return _account(given, KEY_VARIABLE)
     encrypted = _keystore(source.keystore)
+    _check_work(source.keystore, encrypted)
     password = _password(source, prompt, environ)
     try:
         key = Account.decrypt(encrypted, password)
@@ -67,9 +73,16 @@ def load_key(
         raise KeystoreError(
             f"{source.keystore}: this password does not open it ({error})"
         ) from error
-    except (KeyError, TypeError, AttributeError, NotImplementedError) as error:
+    except (LookupError, TypeError, AttributeError, ArithmeticError, NotImplementedError) as error:
         raise KeystoreError(f"{source.keystore}: not a keystore ({error!r})") from error
-    return _account(key.hex(), str(source.keystore))
+    account = _account(key.hex(), str(source.keystore))
+    # The file's checksum leaves its initial vector out: a damaged one gives another key.
+    named = encrypted.get("address")
+    if isinstance(named, str) and named.lower().removeprefix("0x") != account.address[2:].lower():
+        raise KeystoreError(
+            f"{source.keystore} is damaged: it holds another key than its address says"
+        )
+    return account
 
 
 def new_keystore(path: Path, password: str, *, scrypt_n: int = 2**18) -> LocalAccount:
@@ -122,11 +135,27 @@ def _account(key: str, what: str) -> LocalAccount:
 def _keystore(path: Path) -> dict[str, object]:
     try:
         raw = json.loads(_read(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise KeystoreError(f"{path} is not a keystore: it is no JSON") from error
     if not isinstance(raw, dict) or not ({"crypto", "Crypto"} & raw.keys()):
         raise KeystoreError(f"{path} is not a keystore: it has no `crypto`")
     return raw
+
+
+def _check_work(path: Path, encrypted: Mapping[str, object]) -> None:
+    """Refuse a file that asks for more memory or work than any keystore needs."""
+    crypto = next((each for name, each in encrypted.items() if name.lower() == "crypto"), None)
+    given = crypto.get("kdfparams") if isinstance(crypto, dict) else None
+    if not isinstance(given, dict):
+        raise KeystoreError(f"{path}: not a keystore (no `kdfparams`)")
+    for name, least, most in _WORK:
+        value = given.get(name, least)
+        if type(value) is not int or not least <= value <= most:
+            raise KeystoreError(
+                f"{path}: not a keystore (its {name} is not a number from {least} to {most})"
+            )
+    if given.get("n", 2) * given.get("r", 1) * given.get("p", 1) > MAX_SCRYPT_BLOCKS:
+        raise KeystoreError(f"{path}: opening it would take gigabytes of memory, or hours")
 
 
 def _password(

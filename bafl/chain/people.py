@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Any
 from bafl.chain.abi import converter
 from bafl.chain.errors import Inconsistent
 from bafl.chain.records import Jailing, Member, Reputation, Reward, Slash
-from bafl.types import Fault, Role
+from bafl.types import START_REPUTATION, Fault, Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bafl.chain.logs import Event
     from bafl.chain.records import Settlement, Turn
-
-START_REPUTATION = 300_000
-"""What both reputations are before they first change, in ppm."""
 
 _FAULT = converter(Fault)
 _ROLE = converter(Role)
@@ -112,6 +109,8 @@ class People:
 
     def _on_slashed(self, event: Event, a: Mapping[str, Any]) -> None:
         who, amount = a["participant"], a["amount"]
+        if amount > self._member(who).stake_wei:
+            raise Inconsistent(f"{who} lost more than its stake: the RPC's log has a gap")
         slash = Slash(who, a["window"], _FAULT(a["fault"], who), amount, event.block)
         self.slashes = (*self.slashes, slash)
         self._change(a, stake_wei=self._member(who).stake_wei - amount)

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bafl.explain import Explanation, case_of, explain, phase_of
-from bafl.types import NO_SEAT, PPM, Phase, Role, UpdateRecord, View, Window
+from bafl.types import NO_SEAT, PPM, START_REPUTATION, Phase, Role, UpdateRecord, View, Window
 
 if TYPE_CHECKING:
     from bafl.chain.federation import Federation
     from bafl.chain.history import History
     from bafl.types import Parameters
-
-FIRST_REPUTATION = 300_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +125,8 @@ def person(history: History, address: str) -> Person:
         stake_wei=member.stake_wei,
         slashed_wei=sum(s.amount_wei for s in history.slashes if s.participant == address),
         earned_wei=sum(reward.wei for reward in history.rewards(address)),
-        trainer_reputation=reputation.trainer if reputation else FIRST_REPUTATION,
-        validator_reputation=reputation.validator if reputation else FIRST_REPUTATION,
+        trainer_reputation=reputation.trainer if reputation else START_REPUTATION,
+        validator_reputation=reputation.validator if reputation else START_REPUTATION,
         submitted=len(mine),
         used=used,
         refused=len(verdicts) - used,

@@ -12,6 +12,7 @@ from bafl.codec.files import whole
 from bafl.store.cid import UnixFsHasher, cid
 from bafl.store.errors import PayloadUnavailable, UnknownStore, WrongBytes
 from bafl.types import Root
+from bafl.urls import masked
 
 
 class Store(Protocol):
@@ -61,7 +62,7 @@ def open_store(spec: str, owner: str = "node") -> Store:
     opener = _OPENERS.get(kind)
     if opener is None or not where:
         raise UnknownStore(
-            f"no store is called {spec[:120]!r}; use one of: {', '.join(_FORMS.values())}"
+            f"no store is called {masked(spec)[:120]!r}; use one of: {', '.join(_FORMS.values())}"
         )
     return opener(where, owner)
 

@@ -24,7 +24,7 @@ from bafl.store.errors import (
 from bafl.store.http import HttpSession
 from bafl.store.unixfs import MAX_BLOCK_BYTES, file_blocks
 from bafl.types import Root
-from bafl.urls import gateway_url
+from bafl.urls import gateway_url, masked
 
 _NOT_THERE = {404, 410, 451, 504}
 """What a gateway says that found no block, or may not give it."""
@@ -46,7 +46,7 @@ class GatewayStore:
         try:
             self._url = gateway_url(url)
         except ValueError as error:
-            raise UnknownStore(f"gateway: {url[:120]!r} {error}") from None
+            raise UnknownStore(f"gateway: {masked(url)[:120]!r} {error}") from None
 
     def fetch(self, root: Root, into: Path, limit: int, timeout_s: float) -> None:
         """Fetch a payload block by block; see `Store.fetch`.

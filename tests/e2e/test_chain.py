@@ -18,11 +18,10 @@ from bafl.chain.deploy import deploy_federation, deploy_support, find_creation_b
 from bafl.chain.federation import Federation
 from bafl.chain.history import HistoryFile
 from bafl.chain.logs import LogReader, decode
-from bafl.chain.people import START_REPUTATION
 from bafl.chain.sender import Sender
 from bafl.devnet import Anvil
 from bafl.errors import ChainError, ContractRefusal, DiskError, UsageError
-from bafl.types import RAW, Encoding, Phase, Role, Root, Verdict, VoidReason
+from bafl.types import RAW, START_REPUTATION, Encoding, Phase, Role, Root, Verdict, VoidReason
 from tests.e2e.chain_life import BOTH, ETHER, GENESIS, Life, digest, found, funded, parameters
 from tests.unit.chain.proxy import Forward, Json, Proxy, Rule, error, only, result
 

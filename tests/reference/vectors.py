@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
 import random
 from collections.abc import Callable
@@ -14,10 +16,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
+
 from tests.reference.tally import (
     HIGHEST,
     LOWEST,
     MALFORMED,
+    NO_CONSENSUS,
     NO_SEAT,
     PPM,
     UNAVAILABLE,
@@ -90,10 +96,99 @@ def entropy_shares_vectors() -> list[dict[str, Any]]:
     ]
 
 
+def commitment_vectors() -> list[dict[str, Any]]:
+    """Scores, the salt that a key gives them and their commitment, spelt out word by word.
+
+    A commitment is keccak256(abi.encode(chainid, contract, window, tag, validator, scores, keep,
+    salt)), a salt HMAC-SHA256 by the key over a label and the first five of these.
+    """
+    key, other = bytes(range(1, 33)), b"\x5a" * 32
+    one, two = (
+        0x5FBDB2315678AFECB367F032D93F642F64180AA3,
+        0x70997970C51812DC3A010C7D01B50E0D17DC79C8,
+    )
+    me = 0xF39FD6E51AAD88F6F4CE6AB8827279CFFFB92266
+    full = [(-1) ** i * 613 * i for i in range(16)]
+    told: list[tuple[str, bytes, tuple[int, int, int, int, int], list[int], int]] = [
+        ("one update", key, (31_337, one, 1, 1, me), [120], 1),
+        (
+            "codes and extremes",
+            key,
+            (31_337, one, 7, 0x0123456789ABCDEF, me),
+            [UNAVAILABLE, MALFORMED, LOWEST, HIGHEST, 0, -1, 1],
+            3,
+        ),
+        ("a full window", other, (11_155_111, two, 2**32 - 1, 2**64 - 1, two), full, 16),
+        ("nothing kept", other, (1, two, 3, 0, me), [-9000] * 3, 0),
+    ]
+    cases = []
+    for name, secret, what, scores, keep in told:
+        packed = b"".join(score.to_bytes(2, "big", signed=True) for score in scores)
+        words = b"".join(number.to_bytes(32, "big") for number in what)
+        salt = hmac.new(secret, b"BAFL score salt v1" + words, hashlib.sha256).digest()
+        head = words + (8 * 32).to_bytes(32, "big") + keep.to_bytes(32, "big") + salt
+        tail = len(packed).to_bytes(32, "big") + packed.ljust(-(-len(packed) // 32) * 32, b"\0")
+        chain_id, contract, window, tag, validator = what
+        cases.append(
+            {
+                "name": name,
+                "key": "0x" + secret.hex(),
+                "chainId": str(chain_id),
+                "federation": to_checksum_address(f"0x{contract:040x}"),
+                "window": str(window),
+                "tag": str(tag),
+                "validator": to_checksum_address(f"0x{validator:040x}"),
+                "scores": scores,
+                "packedScores": "0x" + packed.hex(),
+                "keep": keep,
+                "salt": "0x" + salt.hex(),
+                "commitment": "0x" + keccak(head + tail).hex(),
+            }
+        )
+    return cases
+
+
+def numbers_vectors() -> list[dict[str, Any]]:
+    """Numbers below 2^24, and three bytes of each, big-endian."""
+    rng = random.Random(4)
+    told = [[], [0], [2**24 - 1], [300_000, 10**6, 0], [1] * 32]
+    drawn = [[rng.randrange(2**24) for _ in range(rng.randint(1, 32))] for _ in range(11)]
+    return [
+        {
+            "values": numbers,
+            "packed": "0x" + "".join(f"{number:06x}" for number in numbers),
+        }
+        for numbers in told + drawn
+    ]
+
+
+def rules_vectors() -> list[dict[str, Any]]:
+    """Numbers of the protocol that both languages name, because both need them."""
+    return [
+        {
+            "ppm": PPM,
+            "ring": 8,
+            "maxUpdates": 16,
+            "startReputation": 300_000,
+            "noSeat": NO_SEAT,
+            "raw": 0x55,
+            "dagPb": 0x70,
+            "lowestScore": str(LOWEST),
+            "highestScore": str(HIGHEST),
+            "unavailable": str(UNAVAILABLE),
+            "malformed": str(MALFORMED),
+            "noConsensus": str(NO_CONSENSUS),
+        }
+    ]
+
+
 VECTORS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "tally.json": tally_vectors,
     "cid.json": cid_vectors,
     "entropy_shares.json": entropy_shares_vectors,
+    "commitment.json": commitment_vectors,
+    "numbers.json": numbers_vectors,
+    "rules.json": rules_vectors,
 }
 
 

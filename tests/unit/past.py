@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -44,6 +45,7 @@ class Past:
         self.federal = Federal(CHAIN_ID, FEDERATION, manifest)
         self.shelf = Shelf(folder / "shelf", store, LIMIT)
         self.block = 1
+        self.told: list[tuple[str, dict[str, Any]]] = []
         write_model(folder / "model", manifest, genesis)
         self.history = History(self._put("model"))
         self.tell("FederationCreated", model=self.history.genesis.digest)
@@ -51,7 +53,12 @@ class Past:
 
     def tell(self, name: str, **arguments: Any) -> None:
         self.block += 1
+        self.told.append((name, arguments))
         self.history.apply(Event(name, MappingProxyType(arguments), self.block, 0, bytes(32)))
+
+    def record_of_it(self) -> str:
+        """Everything told, as Python's literals: `retold` makes the same history of it."""
+        return repr((self.history.genesis.digest, self.history.genesis.codec, self.told))
 
     def submit(
         self,
@@ -160,3 +167,12 @@ class Past:
 
     def _put(self, name: str) -> Root:
         return self.store.put(self.folder / name)
+
+
+def retold(record: str) -> History:
+    """The history that `Past.record_of_it` was asked for."""
+    digest, codec, told = ast.literal_eval(record)
+    history = History(Root(digest, codec))
+    for block, (name, arguments) in enumerate(told, start=2):
+        history.apply(Event(name, MappingProxyType(arguments), block, 0, bytes(32)))
+    return history

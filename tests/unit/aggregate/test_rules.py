@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
 import tracemalloc
 from collections.abc import Sequence
 from fractions import Fraction
@@ -149,16 +146,6 @@ PINNED = {
     Encoding.TOPK: "0c881a891143970ad0bedfa3896f19a7609524b9b2e3b88c5b221d999ee34c14",
 }
 
-SCRIPT = """
-import sys, pathlib
-if "flush" in sys.argv:
-    import torch
-    assert torch.set_flush_denormal(True)
-from tests.unit.aggregate.test_rules import PINNED, digest_of_a_window
-for encoding in PINNED:
-    print(digest_of_a_window(pathlib.Path(sys.argv[1]), encoding))
-"""
-
 
 def floats(count: int, salt: int, lowest: int, highest: int) -> Vector:
     """Fixed float32 values with exponents in a range, made without libm or a generator."""
@@ -185,34 +172,6 @@ def digest_of_a_window(folder: Path, lossy: Encoding) -> str:
         updates.append(make_update(folder / f"u{i}", manifest, delta, encoding, i))
     aggregate(model, updates, [142_857] * 7, manifest, folder / "next")
     return hashlib.sha256((folder / "next").read_bytes()).hexdigest()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "environment"),
-    [
-        ([], {"OMP_NUM_THREADS": "4", "OPENBLAS_NUM_THREADS": "4", "MKL_NUM_THREADS": "4"}),
-        ([], {"NPY_DISABLE_CPU_FEATURES": "every"}),
-        (["flush"], {"OMP_NUM_THREADS": "1"}),
-    ],
-    ids=["other threads", "without vector instructions", "subnormals flushed by the CPU"],
-)
-def test_another_machine_gives_the_same_bytes(
-    tmp_path: Path, arguments: list[str], environment: dict[str, str]
-) -> None:
-    if environment.get("NPY_DISABLE_CPU_FEATURES") == "every":
-        found = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
-        environment = {"NPY_DISABLE_CPU_FEATURES": " ".join(found)}
-    there = tmp_path / "there"
-    there.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(there), *arguments],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [digest_of_a_window(tmp_path, lossy) for lossy in PINNED]
 
 
 @pytest.mark.parametrize("lossy", PINNED)

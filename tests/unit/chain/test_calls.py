@@ -22,7 +22,8 @@ from bafl.errors import UsageError
 from bafl.types import RAW, Encoding, Role, Root
 from tests.unit.chain.conftest import Probe
 
-VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "commitment.json").read_text())
+_FROZEN = Path(__file__).parents[2] / "vectors" / "commitment.json"
+VECTORS = json.loads(_FROZEN.read_text("utf-8"))["cases"]
 CONTRACT = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
 KEY = bytes(range(1, 33))
 ROOT = Root(bytes(range(32)), RAW)

@@ -1,7 +1,7 @@
 """Payloads that somebody might send, and what must come of each: a refusal or the right tensors.
 
-The second reader here is slow and knows nothing of the first: it takes a file apart as safetensors
-describes it, and decodes value by value as `docs/protocol.md` says.
+The second reader (`tests/reference/version.py`) is slow and knows nothing of the first: it takes a
+file apart as safetensors describes it, and decodes value by value as `docs/protocol.md` says.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import random
-import struct
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -23,7 +22,8 @@ from bafl.codec import canonical
 from bafl.codec.model import model_layout, read_model, write_model
 from bafl.codec.update import CODECS, read_update, update_layout, write_update
 from bafl.errors import BaflError
-from bafl.types import Encoding, TensorSpec, UpdateHeader
+from bafl.types import Encoding, UpdateHeader
+from tests.reference.version import decoded, tensors_of
 from tests.unit.payloads import make_header, make_manifest, random_delta, random_state
 
 SIZE_LIMIT = 1 << 14
@@ -133,31 +133,10 @@ def is_canonical(value: float) -> bool:
 
 def read_slowly(data: bytes, kind: Kind) -> dict[str, list[Any]]:
     """Return a payload's values by tensor of the model, whatever its offsets are."""
-    length = int.from_bytes(data[:8], "little")
-    table = json.loads(data[8 : 8 + length])
-    table.pop("__metadata__")
-    parts: dict[str, list[Any]] = {}
-    for name, entry in table.items():
-        first, last = entry["data_offsets"]
-        raw = data[8 + length + first : 8 + length + last]
-        letter = {"I64": "q", "F32": "f", "I8": "b", "U8": "B", "BOOL": "?"}[entry["dtype"]]
-        parts[name] = list(struct.unpack(f"<{len(raw) // struct.calcsize(letter)}{letter}", raw))
-    if kind in (None, Encoding.FLOAT32):
-        return parts
-    return {spec.name: _decoded_slowly(spec, parts, kind) for spec in MANIFEST.weights}
-
-
-def _decoded_slowly(spec: TensorSpec, parts: Mapping[str, list[Any]], kind: Kind) -> list[float]:
-    size = math.prod(spec.shape)
-    q, exponents = parts[spec.name], parts[f"{spec.name}:exp"]
-    if kind == Encoding.INT8:
-        return [q[i] * 2.0 ** exponents[i // 256] for i in range(size)]
-    values = [0.0] * size
-    for slot, (byte, at) in enumerate(zip(q, parts[f"{spec.name}:at"], strict=True)):
-        if byte:
-            block = slot // 16
-            values[block * 256 + at] = byte * 2.0 ** exponents[block]
-    return values
+    if kind is None:
+        return tensors_of(data)
+    sizes = {spec.name: math.prod(spec.shape) for spec in MANIFEST.weights}
+    return decoded(data, kind.name.lower(), sizes)
 
 
 # --- what can be done to a payload ---

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bafl.codec.errors import PayloadTooLarge
@@ -11,6 +11,8 @@ from bafl.store.cid import cid, root_of
 from bafl.store.errors import WrongBytes
 from bafl.store.unixfs import file_blocks, parse_node
 from bafl.types import DAG_PB, RAW, Root
+from tests.unit.budget import examples
+from tests.unit.store.hostile_blocks import judge
 from tests.unit.store.web import Block, Web, field, node_block
 
 CHUNK, LINKS = 4, 3
@@ -165,3 +167,19 @@ def test_a_node_cut_short_anywhere_is_refused() -> None:
     for end in range(len(whole)):
         with pytest.raises(ValueError, match=r"."):
             parse_node(whole[:end])
+
+
+@examples(300)
+@given(steps=st.binary(max_size=24))
+@example(steps=bytes([0, 0, 5 + 6 * 3]))
+@example(steps=bytes([2 + 6, 5]))
+def test_whatever_an_author_builds_is_refused_or_short(steps: bytes) -> None:
+    judge(steps)
+
+
+def test_what_an_author_builds_rightly_comes_out() -> None:
+    """Two whole chunks under a node: the oracle has sound files too."""
+    leaf = 6 * 4  # four bytes
+    assert judge(bytes([leaf, leaf, 5 + 6 * 2])) == b"\4" * 8
+    assert judge(bytes([leaf, leaf, 2 + 6 * 2, 5])) is None
+    assert judge(b"") == b"abcd"
