@@ -275,7 +275,7 @@ class History:
             verdicts=tuple(
                 _VERDICT(v, f"window {window}") for v in unpack_scores(a["verdicts"], n)
             ),
-            shares_ppm=_numbers(a["shares"]),
+            shares_ppm=unpack_numbers(a["shares"], window),
             agreement_ppm=tuple(a["agreement"]),
             overruled=a["overruled"],
         )
@@ -379,7 +379,7 @@ def unpack_numbers(packed: bytes, window: int) -> tuple[int, ...]:
     window: whose they are. Raises ChainError for a number cut short.
     """
     if len(packed) % 3:
-        raise ChainError(f"window {window}: {len(packed)} bytes are no list of reputations")
+        raise ChainError(f"window {window}: {len(packed)} bytes are no list of numbers")
     return tuple(int.from_bytes(packed[i : i + 3], "big") for i in range(0, len(packed), 3))
 
 

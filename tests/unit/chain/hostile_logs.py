@@ -57,7 +57,10 @@ def _life() -> list[tuple[str, dict[str, Any]]]:
     told += [("ScoresCommitted", each) for each in in_1]
     told += [("ScoresRevealed", each | {"scores": lanes(120, -50), "keep": 2}) for each in in_1]
     tally = {"keep": 2, "consensus": lanes(120, -50), "verdicts": lanes(4, 3)}
-    tally |= {"shares": [600_000, 400_000], "agreement": [-(2**31)] * 3}
+    tally |= {
+        "shares": b"".join(share.to_bytes(3, "big") for share in (600_000, 400_000)),
+        "agreement": [-(2**31)] * 3,
+    }
     told += [("WindowTallied", {"window": 1, **tally})]
     told += [("ModelAttested", each | {"rootDigest": b"\x02" * 32}) for each in in_1]
     told += [("VersionFinalized", {"version": 1, "window": 1, "rootDigest": b"\x02" * 32})]
