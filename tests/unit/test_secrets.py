@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from bafl.chain.connection import Connection
 from bafl.chain.keys import KeySource, import_keystore, load_key
 from bafl.cli.app import SECTIONS, root
-from bafl.devnet.anvil import Account
+from bafl.devnet.chain import Account
 from bafl.errors import KeystoreError, SettingsError, UsageError
 from bafl.journal import Journal
 from bafl.settings import NodeSettings

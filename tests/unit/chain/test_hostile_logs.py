@@ -71,7 +71,7 @@ SUBMITTED, SEALED, SETTLED = 9, 10, len(LIFE) - 7
             after(
                 SETTLED - 1, "WindowSettled", window=1, isFinal=True, trainerReputations=b"\0" * 5
             ),
-            "no list of reputations",
+            "no list of numbers",
         ),
     ],
 )
