@@ -464,7 +464,7 @@ contract MoneyAttacksTest is Attacks {
                 abi.encodeCall(IFederation.fund, (pool)),
                 abi.encodeWithSelector(
                     IFederation.AmountTooLarge.selector,
-                    pool + h.pool,
+                    2 * pool,
                     type(uint104).max
                 )
             );

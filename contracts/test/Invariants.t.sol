@@ -103,7 +103,9 @@ contract LongLifeTest is Life {
     }
 
     function test_aLongLifeReachesEveryTransition() public {
-        begin(brisk(), 12);
+        IFederation.Parameters memory p = brisk();
+        p.minValidators = 7; // of nine, so that now and then too few can judge
+        begin(p, 12);
         live(1, 1200);
         vm.assertGt(handler.reached(IFederation.Withdrawn.selector), 0, "nobody left in time");
         handler.finish();

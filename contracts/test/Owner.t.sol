@@ -127,6 +127,7 @@ contract OwnerTest is Setup {
     function test_fund_countsWhatIsCreditedToo() public {
         deployRunning(usual(), 5);
         fund(1000 ether);
+        jump(1 hours);
         runWindow();
         IFederation.Head memory h = federation.head();
         vm.assertGt(h.credits, 0);

@@ -130,7 +130,10 @@ def test_the_comparison_notices_another_past(past: Past) -> None:
     record = past.folder.parent / "record"
     kept = record.read_text()
     try:
-        record.write_text(kept.replace("199999", "199998"))
+        shares = [repr(number.to_bytes(3, "big"))[2:-1] for number in (199_999, 199_998)]
+        other = kept.replace(*shares)
+        assert other != kept
+        record.write_text(other)
         found = replayed(past, 0)
     finally:
         record.write_text(kept)
