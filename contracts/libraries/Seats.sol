@@ -6,7 +6,7 @@ import {LibBit} from "solady/src/utils/LibBit.sol";
 import {IFederation} from "../IFederation.sol";
 import {Ledger} from "./Ledger.sol";
 import {Scores} from "./Scores.sol";
-import {Account, Duty, Membership, Seat, Service, Words} from "./Words.sol";
+import {Account, Duty, Membership, Seat, Words} from "./Words.sol";
 
 /// @title The validators' seats: who sits where, and who may judge
 /// @notice A seat's word has what a turn asks of its holder, so that a turn reads no account.

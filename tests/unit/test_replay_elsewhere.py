@@ -130,8 +130,8 @@ def test_the_comparison_notices_another_past(past: Past) -> None:
     record = past.folder.parent / "record"
     kept = record.read_text()
     try:
-        shares = [repr(number.to_bytes(3, "big"))[2:-1] for number in (199_999, 199_998)]
-        other = kept.replace(*shares)
+        share, another = (repr(ppm.to_bytes(3, "big"))[2:-1] for ppm in (199_999, 199_998))
+        other = kept.replace(share, another)
         assert other != kept
         record.write_text(other)
         found = replayed(past, 0)
