@@ -485,6 +485,33 @@ def test_founding_the_same_twice_makes_one_federation(net: Net, federation: str)
     assert again["existed"]
 
 
+def test_a_fund_that_cannot_be_paid_founds_nothing(net: Net) -> None:
+    file = net.write(
+        "rich.toml", FEDERATION.replace("readers", "rich").replace('"1 e', '"10_000 e', 1)
+    )
+    owner = ("-c", net.config("owner"))
+    chain = Connection(net.rpc)
+    before = chain.balance(address_of(net, "owner")), chain.latest().number
+    refused(3, "and founding with its fund may cost 10", "send it at", by=("new", file, *owner))
+    assert (chain.balance(address_of(net, "owner")), chain.latest().number) == before
+
+
+def test_founding_again_adds_the_fund_that_is_missing(net: Net) -> None:
+    file = net.write(
+        "late.toml", FEDERATION.replace("readers", "late").replace('"1 ether"', '"0 ether"', 1)
+    )
+    owner = ("-c", net.config("owner"))
+    address = ok("new", file, *owner, "--json").json["federation"]
+    net.write("late.toml", FEDERATION.replace("readers", "late"))
+    again = ok("new", file, *owner)
+    assert f'Founded before: "late" at {address}' in again.out
+    assert "1 ether fund the pool" in again.out
+    contract = Federation(Connection(net.rpc), address)
+    assert contract.head().pool_wei == 10**18
+    assert "fund the pool" not in ok("new", file, *owner).out
+    assert contract.head().pool_wei == 10**18
+
+
 def test_a_second_devnet_on_the_same_folder_or_port(net: Net, tmp_path: Path) -> None:
     by = ("devnet", "--no-ipfs", "--folder", str(net.folder), "--port", str(free_port()))
     refused(3, "runs in", "already", by=by)
