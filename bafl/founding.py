@@ -164,17 +164,20 @@ def found(
 
 
 def require_funds(
-    settings: FederationSettings, drafted: Draft, sender: Sender, known: Support | None
+    settings: FederationSettings,
+    drafted: Draft,
+    sender: Sender,
+    known_support: Callable[[], Support | None],
 ) -> None:
     """Refuse to found where the account cannot pay for the contracts and for `fund` after them.
 
-    known: the chain's shared contracts; None where they are to be deployed too. Asks nothing of an
-    account that has founded this federation before.
+    known_support: gives the chain's shared contracts; None where they are to be deployed too.
+    Asks nothing of an account that has founded this federation before.
     Raises SettingsError as `check_parameters`, InsufficientTokens, InsufficientFunds, ChainError.
     """
     connection, address = sender.connection, sender.address
     currency = check_parameters(settings, drafted, sender)
-    fund = settings.fund_in(currency)
+    fund, known = settings.fund_in(currency), known_support()
     shared = known or Support(_NOBODY, _NOBODY, _NOBODY, _NOBODY)
     parameters = settings.parameters.resolve(address, currency)
     initcode = federation_initcode(shared, address, drafted.genesis, parameters)

@@ -26,7 +26,7 @@ from bafl.types import NATIVE
 from bafl.units import ETHER as NATIVE_CURRENCY
 from bafl.units import Currency
 from tests.e2e.chain_life import BOTH, GENESIS, Life, funded, parameters
-from tests.e2e.test_cli import ok, refused
+from tests.e2e.test_cli import bafl, ok, refused
 
 ROOT = Path(__file__).parents[2]
 UNIT = 10**6
@@ -283,6 +283,25 @@ def test_amounts_in_ether_are_refused_where_the_currency_is_a_token(
     desk = Desk(owner.account, ("--rpc", own_anvil.url, "--store", f"local:{tmp_path}"))
     file = federation_file(tmp_path, token.address, min_stake="50 ether", reward_rate="1 gwei/s")
     desk.refused(2, "parameters.min_stake = '50 ether': needs an amount in PLAIN", by=("new", file))
+
+
+def test_a_fund_that_fails_is_told_with_the_address_and_added_the_next_time(
+    own_anvil: Anvil, owner: Sender, tmp_path: Path, artifacts: dict[str, Artifact]
+) -> None:
+    token = make(artifacts, "FeeToken", owner)
+    file = federation_file(tmp_path, token.address)
+    common = ("--rpc", own_anvil.url, "--store", f"local:{tmp_path / 'store'}")
+    desk = Desk(owner.account, (*common, "--home", str(tmp_path / "owner")))
+    token.do("mint", owner.address, 1_000 * UNIT)
+    token.do("setFee", 10_000, False)
+    failed = bafl("new", file, *desk.options, BAFL_PRIVATE_KEY=desk.key)
+    assert failed.code == 1
+    address = failed.err.split('"bank" is at ')[1].split(",")[0]
+    assert "its pool has no 1,000 PLAIN yet: run `bafl new` again" in failed.err
+    token.do("setFee", 0, False)
+    again = desk.ok("new", file)
+    assert f'Founded before: "bank" at {address}' in again.out
+    assert token.of(address) == 1_000 * UNIT
 
 
 # --- paying, through `bafl.chain` ---

@@ -47,7 +47,7 @@ def command(session: Session, file: Path) -> None:
     balance = session.connection.balance(sender.address)
     with out.working("founding"):
         try:
-            founding.require_funds(settings, drafted, sender, _known_support(session))
+            founding.require_funds(settings, drafted, sender, lambda: _known_support(session))
             founded = founding.found(settings, drafted, sender, store, lambda: _support(session))
         except SettingsError as error:
             raise SettingsError(f"{file.name}: {error}") from None
