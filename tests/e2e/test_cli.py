@@ -280,10 +280,11 @@ def test_a_federation_from_founding_to_closing(net: Net) -> None:
 
 
 def invite(net: Net, federation: str, node: str) -> None:
-    ok(
+    invited = ok(
         *("invite", address_of(net, node), "--federation", federation),
         *("-c", net.config("owner"), "-o", str(net.folder / f"{node}.invitation")),
     )
+    assert f"bafl join --invitation {node}.invitation --federation {federation} -c " in invited.out
 
 
 def node_file(net: Net, node: str, federation: str) -> str:

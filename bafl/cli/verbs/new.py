@@ -51,16 +51,7 @@ def command(session: Session, file: Path) -> None:
             founded = founding.found(settings, drafted, sender, store, lambda: _support(session))
         except SettingsError as error:
             raise SettingsError(f"{file.name}: {error}") from None
-    currency = founded.currency
-    try:
-        fund = _fund(session, founded)
-    except (BaflError, KeyboardInterrupt):
-        click.echo(
-            f'"{settings.name}" is at {founded.address}, and its pool has no '
-            f"{currency.exact(founded.fund)} yet: run `bafl new` again to add them.",
-            err=True,
-        )
-        raise
+    fund, currency = _fund(session, founded, settings.name), founded.currency
     spent = balance - session.connection.balance(sender.address)
     of_which = "of which " if currency.is_native else "and "
     done = "Founded before:" if founded.existed else "Founded"
@@ -91,7 +82,7 @@ def command(session: Session, file: Path) -> None:
     )
 
 
-def _fund(session: Session, founded: Founded) -> int:
+def _fund(session: Session, founded: Founded, name: str) -> int:
     """Put into the pool what the settings want there, unless it was funded before; the amount."""
     from bafl.chain import calls
     from bafl.chain.currency import pay
@@ -106,12 +97,16 @@ def _fund(session: Session, founded: Founded) -> int:
         history = HistoryFile(federation, start_block=founded.block)
         if head.closed or head.pool_wei or head.credits_wei or history.sync().funded_wei:
             return 0
-    pay(
-        federation,
-        federation.sender(session.account),
-        calls.fund(founded.fund),
-        session.output.line,
-    )
+    sender = federation.sender(session.account)
+    try:
+        pay(federation, sender, calls.fund(founded.fund), session.output.line)
+    except (BaflError, KeyboardInterrupt):
+        click.echo(
+            f'"{name}" is at {founded.address}, and its pool has no '
+            f"{founded.currency.exact(founded.fund)} yet: run `bafl new` again to add them.",
+            err=True,
+        )
+        raise
     return founded.fund
 
 
