@@ -13,15 +13,18 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 from numpy.typing import NDArray
 
+from bafl.chain.calls import Creation
 from bafl.chain.currency import read_currency, require_balance
 from bafl.chain.deploy import (
     Support,
+    creations,
     deploy_federation,
     federation_initcode,
     find_creation_block,
 )
-from bafl.chain.errors import NotACurrency, RpcError
+from bafl.chain.errors import InsufficientFunds, NotACurrency, RpcError
 from bafl.chain.federation import Federation
+from bafl.chain.fees import gas_of, suggested
 from bafl.codec.model import write_model
 from bafl.errors import ContractRefusal, SettingsError
 from bafl.manifest import Manifest, Metric, RuleSpec
@@ -158,6 +161,43 @@ def found(
     return Founded(
         address, block, drafted.manifest, drafted.genesis, shared, currency, fund, existed
     )
+
+
+def require_funds(
+    settings: FederationSettings,
+    drafted: Draft,
+    sender: Sender,
+    known_support: Callable[[], Support | None],
+) -> None:
+    """Refuse to found where the account cannot pay for the contracts and for `fund` after them.
+
+    known_support: gives the chain's shared contracts; None where they are to be deployed too.
+    Asks nothing of an account that has founded this federation before.
+    Raises SettingsError as `check_parameters`, InsufficientTokens, InsufficientFunds, ChainError.
+    """
+    connection, address = sender.connection, sender.address
+    currency = check_parameters(settings, drafted, sender)
+    fund, known = settings.fund_in(currency), known_support()
+    shared = known or Support(_NOBODY, _NOBODY, _NOBODY, _NOBODY)
+    parameters = settings.parameters.resolve(address, currency)
+    initcode = federation_initcode(shared, address, drafted.genesis, parameters)
+    there = foretell(shared.registry, address, salt_of(settings.name), initcode)
+    if known and connection.code(there):
+        return
+    require_balance(connection, currency, address, fund, "fund")
+    block = connection.latest()
+    wanted = [*([] if known else creations()), Creation("Federation", initcode)]
+    try:
+        gas = sum(gas_of(connection, one, None, address, block)[0] for one in wanted)
+    except RpcError:
+        # Some nodes do not simulate creations; each transaction is still looked at by itself.
+        gas = 0
+    cost = gas * suggested(connection, block, sender.fee_limit_wei)[0]
+    needed = cost + (fund if currency.is_native else 0)
+    balance = connection.balance(address)
+    if balance < needed:
+        what = "founding with its fund" if fund and currency.is_native else "founding"
+        raise InsufficientFunds(address, balance, needed, what)
 
 
 def foretell(registry: str, deployer: str, salt: bytes, initcode: bytes) -> str:

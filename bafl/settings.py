@@ -153,7 +153,7 @@ def _address(value: object) -> str:
 
     checked: str = to_checksum_address(value)
     if value[2:] not in (value[2:].lower(), value[2:].upper()) and not is_checksum_address(value):
-        raise ValueError(f"has a checksum that does not fit: a typing error? ({checked} would)")
+        raise ValueError("has a checksum that does not fit: a typing error? Copy it again")
     return checked
 
 

@@ -23,11 +23,20 @@ from numpy.typing import NDArray
 from bafl import protocol, replay
 from bafl.bench import Bench, Judge, candidates, honest
 from bafl.chain.history import History
+from bafl.codec.errors import TensorError
 from bafl.codec.files import whole
 from bafl.codec.model import ModelFile, flat, flatten, read_model, unflat
 from bafl.codec.update import encoding_for, write_update
-from bafl.errors import BaflError, ChainError, PayloadError, TaskError, TrainingError
+from bafl.errors import (
+    BaflError,
+    ChainError,
+    ManifestError,
+    PayloadError,
+    TaskError,
+    TrainingError,
+)
 from bafl.journal import Journal
+from bafl.manifest import Manifest
 from bafl.protocol import Recomputed, Scored, Trained
 from bafl.replay import Federal
 from bafl.store.cid import root_of
@@ -36,7 +45,7 @@ from bafl.tasks.arrays import load_arrays, state_arrays
 from bafl.tasks.base import Task, TrainContext, TrainingStopped, holdout_of
 from bafl.types import Encoding, Root, UpdateHeader, View, Window
 
-__all__ = ["Bench", "ChainClock", "JobStopped", "Judge", "Work", "honest"]
+__all__ = ["Bench", "ChainClock", "JobStopped", "Judge", "Work", "honest", "model_for"]
 
 log = logging.getLogger("bafl.node")
 
@@ -66,6 +75,25 @@ class ChainClock:
     def now_s(self) -> float:
         """Seconds since 1970, as far as the blocks seen tell."""
         return time.monotonic() + self._ahead_s
+
+
+def model_for(task: Task, manifest: Manifest) -> Any:
+    """Return a model of the task's, looked at whether the federation can train it.
+
+    Raises ManifestError if it does not fit the manifest, TaskError for a number of samples that
+    cannot be declared.
+    """
+    if not 1 <= task.samples <= _MOST_SAMPLES:
+        raise TaskError(f"task {task.name} has {task.samples} samples; give it at least one")
+    model = task.model()
+    try:
+        flatten(state_arrays(model), manifest)
+    except TensorError as error:
+        raise ManifestError(
+            f"task {task.name} makes another model than the federation's: {error}; "
+            "use the owner's module and settings"
+        ) from error
+    return model
 
 
 class Work:
@@ -106,11 +134,7 @@ class Work:
         self.clock = ChainClock()
         self._to_score: Contents | None = None
         self._secret = secret
-        if not 1 <= task.samples <= _MOST_SAMPLES:
-            raise TaskError(f"task {task.name} has {task.samples} samples; give it at least one")
-        model = task.model()
-        flatten(state_arrays(model), federal.manifest)
-        self._spare_models = [model]
+        self._spare_models = [model_for(task, federal.manifest)]
         self._residuals = home / "residuals"
         self._residuals.mkdir(parents=True, exist_ok=True)
         self._sweep_residuals()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bafl.chain.abi import interface
 from bafl.chain.calls import Call
-from bafl.chain.errors import ChainUnreachable, InsufficientTokens, NotACurrency
+from bafl.chain.errors import ChainUnreachable, InsufficientTokens, NotACurrency, RpcError
 from bafl.errors import ChainError, ContractRefusal
 from bafl.types import NATIVE
 from bafl.units import ETHER, Currency, currency_named
@@ -92,8 +92,8 @@ def pay(
     connection, currency, amount = federation.connection, federation.currency, call.value_wei
     if currency.is_native:
         return sender.send(call)
+    rehearse(federation, sender.address, call)
     call = replace(call, value_wei=0)
-    _rehearse(federation, sender.address, call)
     require_balance(connection, currency, sender.address, amount, call.name)
     allowed = int(
         _one(connection, currency.address, "allowance", sender.address, federation.address)
@@ -110,11 +110,18 @@ def _approve(currency: Currency, spender: str, amount: int) -> Call:
     return Call("approve", (spender, amount), to=currency.address, contract=ABI)
 
 
-def _rehearse(federation: Federation, payer: str, call: Call) -> None:
-    """Raise what the federation itself would refuse; money is the last thing it asks for."""
+def rehearse(federation: Federation, payer: str, call: Call) -> None:
+    """Raise what the federation itself would refuse; money is the last thing it asks for.
+
+    call: as for `pay`. Whether the payer has the money is not looked at.
+    """
+    value = call.value_wei if federation.currency.is_native else 0
     own = {entry["name"] for entry in interface("Federation").errors.values()}
     try:
-        federation.connection.call(federation.address, call.data(), sender=payer)
+        federation.connection.call(federation.address, call.data(), sender=payer, value_wei=value)
+    except RpcError:
+        if not value:
+            raise  # with money along, some nodes look at the balance first: the sender says it
     except ContractRefusal as refusal:
         if refusal.name in own - {"SafeERC20FailedOperation", "WrongAmount"}:
             raise

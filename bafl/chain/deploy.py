@@ -57,7 +57,13 @@ def deploy_support(sender: Sender, known: Support | None = None) -> Support:
                     f"{name} {address}: no contract is there; deploy the supporting contracts again"
                 )
         return known
-    return Support(**{field: _create(sender, name) for field, name in _ARTIFACTS.items()})
+    created = [_create(sender, creation) for creation in creations()]
+    return Support(**dict(zip(_ARTIFACTS, created, strict=True)))
+
+
+def creations() -> list[Creation]:
+    """What `deploy_support` sends, in its order."""
+    return [Creation(name, artifact(name).initcode({})) for name in _ARTIFACTS.values()]
 
 
 def is_current(connection: Connection, support: Support) -> bool:
@@ -131,8 +137,8 @@ def find_creation_block(connection: Connection, address: str) -> int:
     return low
 
 
-def _create(sender: Sender, name: str) -> str:
-    receipt = sender.send(Creation(name, artifact(name).initcode({})))
+def _create(sender: Sender, creation: Creation) -> str:
+    receipt = sender.send(creation)
     if receipt.contract is None or not sender.connection.code(receipt.contract):
-        raise ChainError(f"{name}: the transaction created no contract")
+        raise ChainError(f"{creation.name}: the transaction created no contract")
     return receipt.contract

@@ -210,7 +210,10 @@ _SENTENCES = {
     "TooManyPending": "two updates wait to be judged; wait for window {oldestWindow} to end",
     "JailedUntil": "this account is jailed until {until:time}",
     "StillBonded": "the stake is bonded until {until:time}",
-    "StillUnjudged": "an update of this account in window {window} is not judged yet",
+    "StillUnjudged": "window {window}, in which this account has a part, is not judged yet; "
+    "wait for it to end: `bafl run` ends one that is overdue",
+    "AlreadyLeaving": "this account has been leaving since {since:time}",
+    "NotLeaving": "{account} is not leaving; request the exit first",
     "InvitationRequired": "this federation takes members by invitation; ask its owner for one",
     "InvitationExpired": "the invitation ended at {deadline:time}; ask for a new one",
     "InvitationUsed": "the invitation {nonce} was used before; ask for a new one",

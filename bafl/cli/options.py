@@ -77,7 +77,8 @@ def session_options(function: Function) -> Function:
         from bafl.cli.session import Session
 
         logs.set_up()
-        return function(*args, session=Session(_settings(config, given), output), **kwargs)
+        session = Session(_settings(config, given), output, _given(config, given))
+        return function(*args, session=session, **kwargs)
 
     for name, metavar, text in reversed(_SETTINGS):
         option = click.option(
@@ -85,6 +86,21 @@ def session_options(function: Function) -> Function:
         )
         wrapper = option(wrapper)
     return wrapper
+
+
+def _given(config: Path | None, given: dict[str, Any]) -> dict[str, str]:
+    """Return what stood on the command line itself, URLs without what may be a key."""
+    from bafl.urls import masked
+
+    context = click.get_current_context()
+    return {
+        "-c" if name == "config" else f"--{name.replace('_', '-')}": (
+            masked(str(value)) if name == "rpc" else str(value)
+        )
+        for name, value in {"config": config, **given}.items()
+        if name != "gateways"
+        and context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
+    }
 
 
 def _settings(config: Path | None, given: dict[str, Any]) -> NodeSettings:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +17,7 @@ import click
 from bafl.cli.output import Output
 from bafl.errors import SettingsError, StoreError
 from bafl.settings import NodeSettings, amounts, read_address
+from bafl.store.errors import PayloadUnavailable
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -40,10 +43,20 @@ FETCH_TIMEOUT_S = 60.0
 class Session:
     """One run of a verb. Everything is opened when it is first asked for."""
 
-    def __init__(self, settings: NodeSettings, output: Output) -> None:
+    def __init__(
+        self, settings: NodeSettings, output: Output, given: Mapping[str, str] | None = None
+    ) -> None:
+        """given: options of the command line, to be repeated where another verb is named."""
         self.settings = settings
+        self._given = given or {}
+        self.no_manifest = ""
         self.output = output
         self.patience_s = READ_PATIENCE_S
+
+    def again(self, verb: str) -> str:
+        """Return the command for another verb with what was given to this one."""
+        options = [part for pair in self._given.items() for part in pair]
+        return shlex.join(["bafl", *verb.split(), *options])
 
     @cached_property
     def connection(self) -> Connection:
@@ -202,11 +215,20 @@ class Session:
 
     @cached_property
     def manifest_or_none(self) -> Manifest | None:
-        """The manifest where a store is set and has it; looking at a federation goes on without."""
-        try:
-            return self.manifest if self.settings.stores else None
-        except StoreError:
+        """The manifest where a store is set and has it; looking at a federation goes on without.
+
+        `no_manifest` says why there is none.
+        """
+        if not self.settings.stores:
+            self.no_manifest = "no store is set (--store)"
             return None
+        try:
+            return self.manifest
+        except PayloadUnavailable:
+            self.no_manifest = f"the manifest is not in {self.store.describe()}"
+        except StoreError as error:
+            self.no_manifest = str(error)
+        return None
 
     def account_or(self, given: str | None) -> str | None:
         """Return the address given, else that of the key if one is set, else None."""

@@ -42,12 +42,18 @@ class LocalStore:
     def __init__(self, directory: Path, owner: str = "node") -> None:
         """owner: in whose name this one pins; nodes that share a directory use different ones.
 
-        Raises UnknownStore for a directory that cannot be made or an owner that is no file name.
+        A directory that is not there is made when something is put into it.
+        Raises UnknownStore for a directory that cannot be used or an owner that is no file name.
         """
         if not _OWNER.fullmatch(owner):
             raise UnknownStore(f"local store: the owner {owner[:80]!r} is not letters and digits")
-        self._directory = directory.expanduser().absolute()
+        self._directory = directory.expanduser().resolve()
         self._owner = owner
+        if self._directory.exists():
+            self._make()
+            self._sweep()
+
+    def _make(self) -> None:
         try:
             for part in ("payloads", "pins", "incoming"):
                 (self._directory / part).mkdir(parents=True, exist_ok=True)
@@ -56,10 +62,10 @@ class LocalStore:
                 f"local store: cannot use {self._directory}: {error.strerror}; "
                 "name a directory you can write to"
             ) from error
-        self._sweep()
 
     def put(self, path: Path) -> Root:
         """Copy a file in and pin it; see `Store.put`."""
+        self._make()
         hasher = cids.UnixFsHasher()
         with self._errors(f"cannot add {path.name}"):
             incoming = self._directory / "incoming" / secrets.token_hex(8)
@@ -96,6 +102,8 @@ class LocalStore:
 
     def pin(self, root: Root) -> None:
         """Keep a payload in this owner's name."""
+        if not self._directory.exists():
+            raise self._missing(root)
         with self._errors(f"cannot pin {cids.cid(root)}"), self._locked():
             if not self._payload(root).exists():
                 raise self._missing(root)
@@ -104,6 +112,8 @@ class LocalStore:
     def unpin(self, root: Root) -> None:
         """Drop this owner's pin, and the payload with the last one."""
         pins = self._pins(root)
+        if not self._directory.exists():
+            return
         with self._errors(f"cannot unpin {cids.cid(root)}"), self._locked():
             if not (pins / self._owner).exists():
                 return

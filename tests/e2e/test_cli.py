@@ -193,15 +193,16 @@ def test_a_federation_from_founding_to_closing(net: Net) -> None:
     where = ("--federation", federation)
     owner = ("-c", net.config("owner"), *where)
     nodes = [f"node{index}" for index in range(1, COUNT + 1)]
-    for node in nodes:
+    for index, node in enumerate(nodes):
         invite(net, federation, node)
         joined = ok(
-            *("join", "-c", net.config(node), *where, "--json"),
+            *("join", "-c", node_file(net, node, federation), "--task", f"index={index}", "--json"),
             *("--invitation", str(net.folder / f"{node}.invitation")),
         )
         assert joined.json["stakeWei"] == str(10**18)
     again = ok("join", "-c", net.config(nodes[0]), *where)
     assert "A participant already" in again.out
+    assert "bafl join --top-up AMOUNT -c " in again.out
 
     for index, node in enumerate(nodes):
         run(net, node, index, federation)
@@ -263,6 +264,10 @@ def test_a_federation_from_founding_to_closing(net: Net) -> None:
     left = ok("leave", "-c", net.config(nodes[0]), *where, "--json").json
     assert left["withdrawableAt"]
     refused(1, "bonded until", by=("leave", "-c", net.config(nodes[0]), *where))
+    refused(1, "is leaving", by=("join", "-c", net.config(nodes[0]), *where))
+    leaving = ok("status", "-c", net.config(nodes[0]), *where).out
+    assert "can submit  no: leaving" in leaving
+    assert "3 trainers, 3 validators seated" in leaving
     assert "1 ether" in ok("fund", "1 ether", *owner).out
     ok("pause", *owner)
     assert status_of(owner)["paused"]
@@ -275,20 +280,26 @@ def test_a_federation_from_founding_to_closing(net: Net) -> None:
 
 
 def invite(net: Net, federation: str, node: str) -> None:
-    ok(
+    invited = ok(
         *("invite", address_of(net, node), "--federation", federation),
         *("-c", net.config("owner"), "-o", str(net.folder / f"{node}.invitation")),
+    )
+    assert f"bafl join --invitation {node}.invitation --federation {federation} -c " in invited.out
+
+
+def node_file(net: Net, node: str, federation: str) -> str:
+    """Write a participant's node file, which knows the task."""
+    text = Path(net.config(node)).read_text("utf-8")
+    return net.write(
+        f"run-{node}.toml",
+        f'federation = "{federation}"\nname = "The Reader {node}"\n{text}\n'
+        f'run.poll = "1s"\n[task]\nentry = "tests.e2e.federation.softmax:Softmax"\n',
     )
 
 
 def run(net: Net, node: str, index: int, federation: str) -> None:
     """Start a participant's node, with a node file of its own."""
-    text = Path(net.config(node)).read_text("utf-8")
-    config = net.write(
-        f"run-{node}.toml",
-        f'federation = "{federation}"\nname = "Reader {index}"\n{text}\n'
-        f'run.poll = "1s"\n[task]\nentry = "tests.e2e.federation.softmax:Softmax"\n',
-    )
+    config = node_file(net, node, federation)
     net.processes.start(
         node,
         [sys.executable, "-m", "bafl", "run", "-c", config, "--task", f"index={index}"],
@@ -374,7 +385,8 @@ def test_a_stake_below_the_minimum(net: Net, federation: str) -> None:
     invite(net, federation, "node8")
     by = ("join", "--stake", "0.5 ether", "-c", net.config("node8"), "--federation", federation)
     invitation = ("--invitation", str(net.folder / "node8.invitation"))
-    refused(1, "0.5 ether is below the minimum of 1 ether", by=(*by, *invitation))
+    said = '0.5 ether is below the minimum of 1 ether; give --stake "1 ether" or more'
+    refused(1, said, by=(*by, *invitation))
 
 
 def test_no_invitation_and_somebody_elses(net: Net, federation: str) -> None:
@@ -454,22 +466,48 @@ def test_a_node_whose_account_never_joined(net: Net, federation: str) -> None:
 def test_a_federation_s_own_code_is_never_imported_on_its_word(net: Net) -> None:
     evil = FEDERATION.replace('name = "softmax"', 'name = "subprocess:run"')
     address = open_federation(net, evil.replace("readers", "evil"))
-    ok("join", "-c", net.config("node5"), "--federation", address)
-    by = ("run", "-c", net.config("node5"), "--federation", address)
+    by = ("join", "-c", net.config("node5"), "--federation", address)
     refused(2, "is no ready one: name your own", by=by)
+    assert Federation(Connection(net.rpc), address).head().stakes_wei == 0
 
 
-@pytest.mark.parametrize(
-    ("task", "said"),
-    [("Larger", "tensor 'w'"), ("Diverging", "not finite")],
-)
-def test_a_model_or_training_that_does_not_fit(net: Net, task: str, said: str) -> None:
+def odd(net: Net, task: str) -> tuple[str, ...]:
     address = open_federation(net, FEDERATION.replace("readers", f"odd {task}"))
-    ok("join", "-c", net.config("node6"), "--federation", address)
     text = Path(net.config("node6")).read_text("utf-8")
     entry = f'[task]\nentry = "tests.e2e.odd_tasks:{task}"\nindex = 0\n'
     config = net.write(f"odd-{task}.toml", f'home = "odd-{task}"\n{text}{entry}')
-    refused(1, said, by=("run", "-c", config, "--federation", address))
+    return ("-c", config, "--federation", address)
+
+
+def test_a_model_that_does_not_fit_stakes_nothing(net: Net) -> None:
+    where = odd(net, "Larger")
+    said = "another model than the federation's: tensor 'w' has shape [65, 10]"
+    refused(1, said, "use the owner's module", by=("join", *where))
+    assert Federation(Connection(net.rpc), where[-1]).head().stakes_wei == 0
+
+
+def test_a_manifest_that_is_nowhere_is_told_before_the_stake(net: Net) -> None:
+    where = odd(net, "Diverging")
+    missing = net.folder / "x" / ".." / "never"
+    elsewhere = (*where, "--store", f"local:{missing}")
+    refused(3, f"is not in local store in {missing.resolve()}", by=("join", *elsewhere))
+    status = ok("status", *elsewhere).out
+    said = f"task        unknown: the manifest is not in local store in {missing.resolve()}"
+    assert said in status
+    assert not missing.resolve().exists()
+    assert Federation(Connection(net.rpc), where[-1]).head().stakes_wei == 0
+
+
+def test_training_that_does_not_fit(net: Net) -> None:
+    where = odd(net, "Diverging")
+    joined = ok("join", *where)
+    assert f"Now run the node: bafl run -c {where[1]} --federation {where[3]}" in joined.out
+    refused(1, "not finite", by=("run", *where))
+
+
+def test_leaving_what_one_never_joined(net: Net, federation: str) -> None:
+    by = ("leave", "-c", net.config("node9"), "--federation", federation)
+    refused(1, f"is not a participant of {federation}; nothing to leave", by=by)
 
 
 def open_federation(net: Net, text: str) -> str:
@@ -483,6 +521,33 @@ def test_founding_the_same_twice_makes_one_federation(net: Net, federation: str)
     again = ok("new", file, "-c", net.config("owner"), "--json").json
     assert again["federation"] == federation
     assert again["existed"]
+
+
+def test_a_fund_that_cannot_be_paid_founds_nothing(net: Net) -> None:
+    file = net.write(
+        "rich.toml", FEDERATION.replace("readers", "rich").replace('"1 e', '"10_000 e', 1)
+    )
+    owner = ("-c", net.config("owner"))
+    chain = Connection(net.rpc)
+    before = chain.balance(address_of(net, "owner")), chain.latest().number
+    refused(3, "and founding with its fund may cost 10", "send it at", by=("new", file, *owner))
+    assert (chain.balance(address_of(net, "owner")), chain.latest().number) == before
+
+
+def test_founding_again_adds_the_fund_that_is_missing(net: Net) -> None:
+    file = net.write(
+        "late.toml", FEDERATION.replace("readers", "late").replace('"1 ether"', '"0 ether"', 1)
+    )
+    owner = ("-c", net.config("owner"))
+    address = ok("new", file, *owner, "--json").json["federation"]
+    net.write("late.toml", FEDERATION.replace("readers", "late"))
+    again = ok("new", file, *owner)
+    assert f'Founded before: "late" at {address}' in again.out
+    assert "1 ether fund the pool" in again.out
+    contract = Federation(Connection(net.rpc), address)
+    assert contract.head().pool_wei == 10**18
+    assert "fund the pool" not in ok("new", file, *owner).out
+    assert contract.head().pool_wei == 10**18
 
 
 def test_a_second_devnet_on_the_same_folder_or_port(net: Net, tmp_path: Path) -> None:

@@ -19,9 +19,8 @@ from bafl.chain.connection import Connection
 from bafl.chain.federation import Federation
 from bafl.chain.history import HistoryFile
 from bafl.chain.sender import Sender
-from bafl.codec.errors import MissingTensor
 from bafl.devnet import Anvil, Kubo
-from bafl.errors import DiskError, TrainingError
+from bafl.errors import DiskError, ManifestError, TrainingError
 from bafl.journal import Journal, SignedNote
 from bafl.judge import Verdicts
 from bafl.judge.rules import ALONE_MIN
@@ -530,6 +529,6 @@ def test_a_node_that_could_not_be_made_holds_nothing(join: Callable[..., Player]
             return {"other": super().model()["w"]}
 
     player = join()
-    with pytest.raises(MissingTensor, match="'b'"):
+    with pytest.raises(ManifestError, match=r"another model .* lacks the tensor 'b'"):
         player.node(task=Foreign(0, 4))
     player.node().journal.close()

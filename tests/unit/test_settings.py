@@ -8,7 +8,13 @@ import pytest
 
 from bafl import units
 from bafl.errors import SettingsError
-from bafl.settings import BURN_ADDRESS, FederationSettings, NodeSettings, amounts
+from bafl.settings import (
+    BURN_ADDRESS,
+    FederationSettings,
+    NodeSettings,
+    amounts,
+    read_address,
+)
 from bafl.types import NATIVE, Encoding, Role
 
 OWNER = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
@@ -319,3 +325,12 @@ def test_a_token_needs_a_stake_of_its_own_and_an_address(tmp_path: Path) -> None
     assert "needs a min_stake, such as '100 USDC'" in text
     text = refusal(write(tmp_path, IN_TOKENS.replace(TOKEN, "USDC")))
     assert "parameters.currency = 'USDC': needs an address" in text
+
+
+def test_a_mistyped_address_is_not_mended_on_a_guess() -> None:
+    right = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+    wrong = right.replace("7970", "7971", 1)
+    with pytest.raises(SettingsError, match="a typing error") as caught:
+        read_address(wrong, "ADDRESS")
+    assert str(caught.value).count("0x") == 1
+    assert read_address(right.lower(), "ADDRESS") == right

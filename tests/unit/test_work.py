@@ -17,7 +17,7 @@ from bafl.codec.errors import EncodingRefused
 from bafl.codec.model import flat, flatten, read_model
 from bafl.codec.update import read_update
 from bafl.devnet import wait_until
-from bafl.errors import ChainError, StoreError, TaskError, TrainingError
+from bafl.errors import ChainError, ManifestError, StoreError, TaskError, TrainingError
 from bafl.journal import Journal
 from bafl.judge import rules
 from bafl.manifest import Manifest
@@ -28,7 +28,7 @@ from bafl.store.local import LocalStore
 from bafl.store.shelf import Shelf
 from bafl.tasks.base import Evaluation, TrainContext, TrainingStopped
 from bafl.types import Encoding, Phase, Root, TensorSpec, UpdateHeader, UpdateRecord, Window
-from bafl.work import ChainClock, JobStopped, Work
+from bafl.work import ChainClock, JobStopped, Work, model_for
 from tests.e2e.federation.softmax import Model, Softmax
 from tests.unit.past import CHAIN_ID, FEDERATION, LIMIT, Past, author
 from tests.unit.payloads import make_manifest
@@ -62,6 +62,22 @@ class Wayward(Softmax):
 
     def holdout(self, seed: int) -> Callable[[Model], Evaluation]:
         return self.evaluate
+
+
+class Larger(Softmax):
+    """Another model than the federation's."""
+
+    def model(self) -> Model:
+        return {"b": np.zeros(12, np.float32), "w": np.zeros((64, 10), np.float32)}
+
+
+def test_a_model_that_does_not_fit_names_the_task_and_the_remedy(manifest: Manifest) -> None:
+    said = (
+        r"task softmax makes another model than the federation's: tensor 'b' has shape \[12\], "
+        r"the manifest says \[10\]; use the owner's module"
+    )
+    with pytest.raises(ManifestError, match=said):
+        model_for(Larger(0, 4), manifest)
 
 
 class Stubborn(LocalStore):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,7 +90,10 @@ def command(
     path = path or Path(f"invitation-{participant[:10]}.json")
     invitations.write(path, federation.chain_id, federation.address, invitation)
     out.line(f"Invitation for {out.address(participant)} in {path}, valid {_until(valid)}.")
-    out.line(f"It joins with: bafl join --invitation {path.name}")
+    out.line(
+        f"It joins with: bafl join --invitation {shlex.quote(path.name)} "
+        f"--federation {federation.address} -c NODE.TOML"
+    )
     out.emit(
         {
             "file": str(path),

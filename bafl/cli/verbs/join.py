@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from bafl import strictjson
+from bafl import strictjson, units
 from bafl.cli import invitations
 from bafl.cli.app import Verb
 from bafl.cli.options import amount as amount_type
-from bafl.cli.options import session_options
+from bafl.cli.options import session_options, task_option
 from bafl.errors import RefusedError
 from bafl.types import NO_SEAT, Role
 
@@ -42,16 +43,23 @@ if TYPE_CHECKING:
     metavar="AMOUNT",
     help="Already a participant: add this to the stake.",
 )
+@task_option
 @session_options
 def command(
-    session: Session, invitation: Path | None, stake: Amount | None, top_up: Amount | None
+    session: Session,
+    invitation: Path | None,
+    stake: Amount | None,
+    top_up: Amount | None,
+    task: dict[str, Any],
 ) -> None:
     """Become a participant, with a stake.
 
-    The stake comes back after leaving and the unbonding period, less what faults have cost. Joining
-    twice does nothing the second time.
+    Before anything is paid, the task is opened as `bafl run` does it: what could not run does not
+    join. The stake comes back after leaving and the unbonding period, less what faults have cost.
+    Joining twice does nothing the second time.
     """
     from bafl.chain import calls
+    from bafl.chain.currency import rehearse
 
     out, federation = session.output, session.federation
     address = session.account.address
@@ -67,24 +75,50 @@ def command(
                 f"{address} is a participant already, as {_words(before.roles)}; to become "
                 f"{_words(settings.roles)} leave first (`bafl leave`)"
             )
+        if before.exit_at_s:
+            free = units.format_when(before.withdrawable_at_s, session.now())
+            raise RefusedError(
+                f"{address} is leaving, and its stake is free {free}: take it then with "
+                f"`{session.again('leave')}`, and join again after that"
+            )
         _tell(session, "A participant already", before)
+        out.line(f"To add to its stake: {session.again('join --top-up AMOUNT')}")
         return
     amount = federation.parameters.min_stake_wei
     if stake is not None:
         amount = session.amount(stake, "--stake")
     elif settings.stake is not None:
         amount = session.amount(settings.stake, "stake")
+    least, exact = federation.parameters.min_stake_wei, federation.currency.exact
+    if amount < least:
+        raise RefusedError(
+            f"a stake of {exact(amount)} is below the minimum of {exact(least)}; "
+            f'give --stake "{exact(least)}" or more'
+        )
     profile, profile_bytes = _profile(settings.name)
     if invitation is None:
         call = calls.join(settings.roles, amount, profile)
     else:
         leave = invitations.read(invitation, federation.chain_id, federation.address, address)
         call = calls.join_by_invitation(leave, amount, profile)
+    rehearse(federation, address, call)
+    _require_able(session, task)
     if profile_bytes:
         _put(session, profile_bytes)
     session.pay(call, f"joining with {session.money(amount)}")
     _tell(session, "Joined", federation.participant(address))
-    out.line("Now run the node: bafl run")
+    settings_given = "".join(f" --task {shlex.quote(f'{k}={v}')}" for k, v in task.items())
+    out.line(f"Now run the node: {session.again('run')}{settings_given}")
+
+
+def _require_able(session: Session, given: dict[str, Any]) -> None:
+    """Raise what `bafl run` would, as far as it can be known before there is a stake."""
+    from bafl.codec.update import encoding_for
+    from bafl.work import model_for
+
+    _ = session.home, session.own_store
+    encoding_for(session.manifest, session.settings.run.encoding)
+    model_for(session.open_task(**given), session.manifest)
 
 
 def _profile(name: str) -> tuple[bytes, bytes]:

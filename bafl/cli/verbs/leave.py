@@ -9,6 +9,7 @@ import click
 from bafl import units
 from bafl.cli.app import Verb
 from bafl.cli.options import session_options
+from bafl.errors import RefusedError
 
 if TYPE_CHECKING:
     from bafl.cli.session import Session
@@ -26,7 +27,12 @@ def command(session: Session) -> None:
 
     out = session.output
     participant = session.federation.participant(session.account.address)
-    if participant.roles and not participant.exit_at_s:
+    if not participant.roles:
+        raise RefusedError(
+            f"{session.account.address} is not a participant of {session.federation.address}; "
+            "nothing to leave"
+        )
+    if not participant.exit_at_s:
         session.send(calls.request_exit(), "requesting the exit")
         participant = session.federation.participant(session.account.address)
         until = participant.withdrawable_at_s

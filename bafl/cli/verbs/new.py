@@ -14,11 +14,12 @@ from bafl import units
 from bafl.cli.app import Verb
 from bafl.cli.options import session_options
 from bafl.cli.output import currency_json
-from bafl.errors import SettingsError
+from bafl.errors import BaflError, SettingsError
 
 if TYPE_CHECKING:
     from bafl.chain.deploy import Support
     from bafl.cli.session import Session
+    from bafl.founding import Founded
 
 
 @click.command("new", cls=Verb, example="bafl new federation.toml --config devnet/owner.toml")
@@ -46,17 +47,11 @@ def command(session: Session, file: Path) -> None:
     balance = session.connection.balance(sender.address)
     with out.working("founding"):
         try:
+            founding.require_funds(settings, drafted, sender, lambda: _known_support(session))
             founded = founding.found(settings, drafted, sender, store, lambda: _support(session))
         except SettingsError as error:
             raise SettingsError(f"{file.name}: {error}") from None
-    fund, currency = 0 if founded.existed else founded.fund, founded.currency
-    if fund:
-        from bafl.chain import calls
-        from bafl.chain.currency import pay
-        from bafl.chain.federation import Federation
-
-        federation = Federation(session.connection, founded.address)
-        pay(federation, federation.sender(session.account), calls.fund(fund), out.line)
+    fund, currency = _fund(session, founded, settings.name), founded.currency
     spent = balance - session.connection.balance(sender.address)
     of_which = "of which " if currency.is_native else "and "
     done = "Founded before:" if founded.existed else "Founded"
@@ -87,19 +82,59 @@ def command(session: Session, file: Path) -> None:
     )
 
 
-def _support(session: Session) -> Support:
-    """Reuse the shared contracts this account deployed on this chain before, or deploy them."""
-    from bafl.chain.deploy import Support, deploy_support, is_current
+def _fund(session: Session, founded: Founded, name: str) -> int:
+    """Put into the pool what the settings want there, unless it was funded before; the amount."""
+    from bafl.chain import calls
+    from bafl.chain.currency import pay
+    from bafl.chain.federation import Federation
+    from bafl.chain.history import HistoryFile
 
-    sender, connection = session.sender_to(None), session.connection
-    path = session.home / f"support-{connection.chain_id}.json"
+    if not founded.fund:
+        return 0
+    federation = Federation(session.connection, founded.address)
+    if founded.existed:
+        head = federation.head()
+        history = HistoryFile(federation, start_block=founded.block)
+        if head.closed or head.pool_wei or head.credits_wei or history.sync().funded_wei:
+            return 0
+    sender = federation.sender(session.account)
+    try:
+        pay(federation, sender, calls.fund(founded.fund), session.output.line)
+    except (BaflError, KeyboardInterrupt):
+        click.echo(
+            f'"{name}" is at {founded.address}, and its pool has no '
+            f"{founded.currency.exact(founded.fund)} yet: run `bafl new` again to add them.",
+            err=True,
+        )
+        raise
+    return founded.fund
+
+
+def _known_support(session: Session) -> Support | None:
+    """Return the shared contracts this account deployed on this chain before, if it did."""
+    from bafl.chain.deploy import Support, is_current
+
     with contextlib.suppress(OSError, ValueError, TypeError):
-        known = Support(**json.loads(path.read_text("utf-8")))
+        known = Support(**json.loads(_support_file(session).read_text("utf-8")))
         # A chain that was begun anew has nothing there, and an older BAFL deployed other code:
         # deploying again costs gas only.
-        if is_current(connection, known):
+        if is_current(session.connection, known):
             return known
-    support = deploy_support(sender)
+    return None
+
+
+def _support_file(session: Session) -> Path:
+    return session.home / f"support-{session.connection.chain_id}.json"
+
+
+def _support(session: Session) -> Support:
+    """Reuse the shared contracts this account deployed on this chain before, or deploy them."""
+    from bafl.chain.deploy import deploy_support
+
+    known = _known_support(session)
+    if known is not None:
+        return known
+    path, support = _support_file(session), deploy_support(session.sender_to(None))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(asdict(support), indent=2) + "\n", "utf-8")
     return support

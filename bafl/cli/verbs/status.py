@@ -67,12 +67,13 @@ def _federation(session: Session, seen: Picture, now: float) -> None:
         version += f", {metric} {last.metric:.4g}"
     sealed = units.format_when(head.last_final_sealed_at_s, now)
     version += f", from updates sealed {sealed}" if head.version else ", the genesis model"
-    people = f"{head.trainers} trainers, {head.seats.bit_count()} validators seated"
+    seated = sum(person.seat is not None for person in seen.people if not person.leaving)
+    people = f"{_counted(head.trainers, 'trainer')}, {_counted(seated, 'validator')} seated"
     money, hourly = session.money, parameters.reward_rate_wei * 3600
     # A rate was rounded down to wei a second: 1 ether an hour should read as such.
     rate = money(round(hourly, -5) if federation.currency.is_native else hourly)
     rows = [
-        *([("task", manifest.task)] if manifest else []),
+        ("task", manifest.task if manifest else f"unknown: {session.no_manifest}"),
         ("version", version),
         *(("window", window_line(window, head.effective_size, now)) for window in seen.windows),
         ("people", f"{people} ({parameters.min_validators} needed), {len(roles)} in all"),
@@ -88,6 +89,10 @@ def _federation(session: Session, seen: Picture, now: float) -> None:
 def _rows(session: Session, rows: Sequence[tuple[str, str]]) -> None:
     for name, text in rows:
         session.output.line(f"  {name:<12}{text}")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _currency(session: Session) -> str:
@@ -194,8 +199,23 @@ def _can_submit(view: View) -> str:
 
     if view.duties.can_submit:
         return "yes, on the latest version"
-    why = refusal_named(view.duties.submit_refusal)
-    return f"not on the latest version: {why}" if why else "not on the latest version"
+    name = refusal_named(view.duties.submit_refusal)
+    if name == "NotTrainer" and view.participant.exit_at_s:
+        return "no: leaving"
+    return f"no: {_NOT_NOW.get(name, name or 'not on the latest version')}"
+
+
+_NOT_NOW = {
+    "AlreadyInWindow": "has an update in the open window: wait for the next one",
+    "BaseNotNewer": "already has an update on the latest version: wait for the next one",
+    "IsClosed": "the federation is closed",
+    "IsPaused": "the owner has paused submissions",
+    "JailedUntil": "jailed as trainer",
+    "NotTrainer": "not a trainer",
+    "QueueFull": "all windows are waiting to be judged: wait for one to end",
+    "StakeBelowMinimum": "the stake is below the minimum: `bafl join --top-up AMOUNT`",
+    "TooManyPending": "two updates wait to be judged: wait for one",
+}
 
 
 def _updates(session: Session, items: Sequence[Judged], total: int) -> None:

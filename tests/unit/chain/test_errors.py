@@ -63,6 +63,10 @@ def test_amounts_times_and_phases_are_for_people() -> None:
     assert stake.startswith("a stake of 0.5 ether is below the minimum of 1 ether; add to it")
     full = str(decode_revert(raised("QueueFull", [1_800_000_000])))
     assert "try again after 2027-01-15 08:00:00 UTC" in full
+    unjudged = str(decode_revert(raised("StillUnjudged", [4])))
+    assert unjudged.startswith(
+        "window 4, in which this account has a part, is not judged yet; wait"
+    )
     phase = str(decode_revert(raised("WrongPhase", [3, 1, 6])))
     assert phase.startswith("window 3 is in phase open, and this needs attest")
 

@@ -51,6 +51,28 @@ def test_the_command_line_goes_before_the_environment_before_the_file() -> None:
     assert (both["rpc"], both["chain_id"]) == ("http://line:1", 5)
 
 
+def test_what_was_given_is_repeated_where_another_verb_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("my node.toml").write_text(FILE)
+    monkeypatch.setenv("BAFL_CHAIN_ID", "5")
+    said: list[str] = []
+
+    @click.command()
+    @session_options
+    def probe(session: Session) -> None:
+        said.append(session.again("run"))
+
+    address = "0x" + "11" * 20
+    for given in ([], ["--federation", address, "-c", "my node.toml", "--rpc", "http://a:b@c:1"]):
+        assert CliRunner().invoke(probe, given, catch_exceptions=False).exit_code == 0
+    assert said[0] == "bafl run"
+    assert "-c 'my node.toml'" in said[1]
+    assert f"--federation {address}" in said[1]
+    assert "a:b" not in said[1]
+    assert "chain-id" not in said[1]
+
+
 def test_a_file_is_named_or_node_toml_or_none() -> None:
     assert settings_of()["rpc"] is None
     Path("other.toml").write_text(FILE)

@@ -226,6 +226,21 @@ def test_a_kubo_address_that_is_none_is_refused_with_an_example(address: str) ->
         open_store(f"kubo:{address}")
 
 
+def test_a_directory_is_made_by_the_first_put(tmp_path: Path, payload: Path) -> None:
+    directory = tmp_path / "there"
+    store = LocalStore(tmp_path / "x" / ".." / "there")
+    root = root_of(payload)
+    assert store.describe() == f"local store in {directory}"
+    for ask in (store.pin, lambda r: store.fetch(r, tmp_path / "into", 1 << 30, 1)):
+        with pytest.raises(PayloadUnavailable, match="is not in local store"):
+            ask(root)
+    store.unpin(root)
+    assert not store.has(root)
+    assert not directory.exists()
+    assert store.put(payload) == root
+    assert store.has(root)
+
+
 def test_a_directory_that_cannot_be_is_refused(payload: Path) -> None:
     with pytest.raises(UnknownStore, match="directory you can write"):
         open_store(f"local:{payload}")
