@@ -129,3 +129,13 @@ def test_key_new_import_and_show_round_trip(bafl: Call, monkeypatch: pytest.Monk
     wrong = bafl("key", "show", "a.json")
     assert wrong.code == 2
     assert "does not open it" in wrong.err
+
+
+def test_an_error_is_one_line_and_its_trace_on_request(
+    bafl: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(bafl("status").err.splitlines()) == 1
+    monkeypatch.setenv("BAFL_DEBUG", "1")
+    traced = bafl("status")
+    assert traced.err.startswith("Traceback")
+    assert traced.code == 2
