@@ -98,7 +98,8 @@ class Node:
         """home: folder of the journal, payloads and residuals; one a node.
 
         Raises JournalError if another node uses `home`, ManifestError if the task's model does
-        not fit the federation's, EncodingRefused if the federation does not allow that encoding.
+        not fit the federation's, TaskError if the task fails its own check, EncodingRefused if the
+        federation does not allow that encoding.
         """
         self.options = options or NodeOptions()
         self.federation = federation

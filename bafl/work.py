@@ -33,7 +33,7 @@ from bafl.replay import Federal
 from bafl.store.cid import root_of
 from bafl.store.shelf import Shelf
 from bafl.tasks.arrays import load_arrays, state_arrays
-from bafl.tasks.base import Task, TrainContext, TrainingStopped, holdout_of
+from bafl.tasks.base import Checked, Task, TrainContext, TrainingStopped, holdout_of
 from bafl.types import Encoding, Root, UpdateHeader, View, Window
 
 __all__ = ["Bench", "ChainClock", "JobStopped", "Judge", "Work", "honest"]
@@ -93,7 +93,8 @@ class Work:
         encoding: of this node's updates; None for the one the federation allows that BAFL prefers.
         Tidies up what an earlier run left in `shelf` and `home`; both are this node's alone.
         Raises ManifestError if the task's model does not fit the federation's manifest, TaskError
-        for a number of samples that cannot be declared, EncodingRefused.
+        for a number of samples that cannot be declared or a task that fails its own check,
+        EncodingRefused.
         """
         self.federal = federal
         self.encoding = encoding_for(federal.manifest, encoding)
@@ -110,6 +111,8 @@ class Work:
             raise TaskError(f"task {task.name} has {task.samples} samples; give it at least one")
         model = task.model()
         flatten(state_arrays(model), federal.manifest)
+        if isinstance(task, Checked):
+            task.check()
         self._spare_models = [model]
         self._residuals = home / "residuals"
         self._residuals.mkdir(parents=True, exist_ok=True)

@@ -48,16 +48,12 @@ def command(session: Session, task: dict[str, Any], verbose: bool) -> None:
             f"{address} is not a participant of {session.federation.address}: `bafl join` first"
         )
     from bafl.node import Node
-    from bafl.tasks import Checked
 
-    own = session.open_task(**task)
-    if isinstance(own, Checked):
-        own.check()
     node = Node(
         federation=session.federation,
         sender=session.sender,
         store=session.own_store,
-        task=own,
+        task=session.open_task(**task),
         manifest=session.manifest,
         home=session.home,
         options=_options(session, participant.roles),
