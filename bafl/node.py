@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,9 @@ _HOPELESS = (TrainingError, JournalError, ManifestError)
 
 _CLOCK_TOLD_S = 300.0
 """A change of so much between the chain's clock and this machine's is worth a line."""
+
+_LAST_LOOK_S = 1.0
+"""So long a node that stops waits to see what it leaves undone."""
 
 _BEHIND_LOOKS = 5
 """So often in a row an older view than one seen before is passed over."""
@@ -95,7 +98,8 @@ class Node:
         """home: folder of the journal, payloads and residuals; one a node.
 
         Raises JournalError if another node uses `home`, ManifestError if the task's model does
-        not fit the federation's, EncodingRefused if the federation does not allow that encoding.
+        not fit the federation's, TaskError if the task fails its own check, EncodingRefused if the
+        federation does not allow that encoding.
         """
         self.options = options or NodeOptions()
         self.federation = federation
@@ -129,6 +133,7 @@ class Node:
         self._rest_until: dict[tuple[str, int], float] = {}
         self._seen: dict[tuple[str, int], float] = {}
         self._sending = False
+        self._view: View | None = None
         self._newest_block = 0
         self._behind = 0
         self._gaps = 0
@@ -183,9 +188,35 @@ class Node:
                 left = ", ".join(" ".join(map(str, key)) for key in self._busy) or "looking"
                 log.warning("%s: stopping in the middle of: %s", self.address, left)
             await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tell_owed()
         self.journal.close()
         with contextlib.suppress(TimeoutError):  # held while the chain does not answer
             await asyncio.wait_for(in_thread(self.history_file.close), 1.0)
+
+    async def _tell_owed(self) -> None:
+        """Warn of scores that are committed to and not revealed: staying away costs stake."""
+        view = self._view
+        with contextlib.suppress(TimeoutError, OutsideError, ContractRefusal):
+            look = in_thread(lambda: self.federation.view(self.address))
+            view = await asyncio.wait_for(look, _LAST_LOOK_S)
+        if view is None:
+            return
+        parameters = self.federation.parameters
+        deadline_s = protocol.reveal_by(view, parameters.reveal_period_s)
+        slash = parameters.min_stake_wei * parameters.slash_ppm // 1_000_000
+        self.work.clock.see(view.block_time_s)
+        left_s = None if deadline_s is None else deadline_s - self.work.clock.now_s()
+        if left_s is None or left_s <= 0 or slash == 0:
+            return
+        log.warning(
+            "%s: window %d: scores committed, not revealed: start again before %s (in %s), or %s "
+            "is slashed",
+            self.address,
+            view.judging.id,
+            (datetime.now(UTC) + timedelta(seconds=left_s)).astimezone().strftime("%H:%M:%S"),
+            timedelta(seconds=int(left_s)),
+            self.federation.currency.format(slash),
+        )
 
     # --- looking ---
 
@@ -228,6 +259,7 @@ class Node:
         if not self._agree(view, history):
             return None
         self._tell_time(view)
+        self._view = view
         self._newest_block = view.block
         self.journal.reconcile(mine)
         self.work.see(view, history)

@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bafl.types import Encoding, Phase, Root, View
+from bafl.types import NO_SEAT, Encoding, Phase, Root, View
 
 RING = 8
 """Windows whose updates the contract remembers; payloads of older, unused ones may be forgotten."""
@@ -284,6 +284,20 @@ def open_turns(view: View) -> tuple[tuple[str, int], ...]:
         (duties.can_discard, ("discard", judging)),
     )
     return tuple(key for can, key in turns if can)
+
+
+def reveal_by(view: View, reveal_period_s: int) -> int | None:
+    """By when this participant has to reveal the scores it committed to, or it is slashed.
+
+    In the chain's time; None if it owes nothing. While others may still commit, the earliest that
+    it can come to: the last commitment ends the phase.
+    """
+    window, seat = view.judging, view.participant.seat
+    if seat == NO_SEAT or not (window.committed & ~window.revealed) >> seat & 1:
+        return None
+    if window.phase == Phase.COMMIT:
+        return view.block_time_s + reveal_period_s
+    return window.deadline_s if window.phase == Phase.REVEAL else None
 
 
 def _judge(view: View, notes: Notes, options: Options) -> list[Action]:

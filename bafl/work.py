@@ -42,7 +42,7 @@ from bafl.replay import Federal
 from bafl.store.cid import root_of
 from bafl.store.shelf import Shelf
 from bafl.tasks.arrays import load_arrays, state_arrays
-from bafl.tasks.base import Task, TrainContext, TrainingStopped, holdout_of
+from bafl.tasks.base import Checked, Task, TrainContext, TrainingStopped, holdout_of
 from bafl.types import Encoding, Root, UpdateHeader, View, Window
 
 __all__ = ["Bench", "ChainClock", "JobStopped", "Judge", "Work", "honest", "model_for"]
@@ -81,7 +81,7 @@ def model_for(task: Task, manifest: Manifest) -> Any:
     """Return a model of the task's, looked at whether the federation can train it.
 
     Raises ManifestError if it does not fit the manifest, TaskError for a number of samples that
-    cannot be declared.
+    cannot be declared, or for what a task that checks itself finds.
     """
     if not 1 <= task.samples <= _MOST_SAMPLES:
         raise TaskError(f"task {task.name} has {task.samples} samples; give it at least one")
@@ -93,6 +93,8 @@ def model_for(task: Task, manifest: Manifest) -> Any:
             f"task {task.name} makes another model than the federation's: {error}; "
             "use the owner's module and settings"
         ) from error
+    if isinstance(task, Checked):
+        task.check()
     return model
 
 
@@ -121,7 +123,8 @@ class Work:
         encoding: of this node's updates; None for the one the federation allows that BAFL prefers.
         Tidies up what an earlier run left in `shelf` and `home`; both are this node's alone.
         Raises ManifestError if the task's model does not fit the federation's manifest, TaskError
-        for a number of samples that cannot be declared, EncodingRefused.
+        for a number of samples that cannot be declared or a task that fails its own check,
+        EncodingRefused.
         """
         self.federal = federal
         self.encoding = encoding_for(federal.manifest, encoding)

@@ -6,6 +6,7 @@ import importlib
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from types import FrameType
 from typing import Any, Final, NoReturn
@@ -124,6 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except BaflError as error:
+        if os.environ.get("BAFL_DEBUG"):
+            traceback.print_exception(error)
         _say(f"{error}")
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):

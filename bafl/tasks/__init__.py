@@ -6,11 +6,13 @@ import importlib
 import inspect
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from bafl.errors import TaskError
 from bafl.tasks.arrays import load_arrays, state_arrays
 from bafl.tasks.base import (
+    Checked,
     Evaluation,
     HasTestSet,
     Metric,
@@ -21,8 +23,10 @@ from bafl.tasks.base import (
     TrainingStopped,
     holdout_of,
 )
+from bafl.tasks.own import OwnTask, users_code
 
 __all__ = [
+    "Checked",
     "Evaluation",
     "HasTestSet",
     "Metric",
@@ -45,7 +49,8 @@ def open_task(name: str, **settings: Any) -> Task:
         "fashion-mnist"), or "module:function" for one's own; the module is looked for in the
         current folder too, and the function is called with the settings and returns a `Task`.
     settings: of a ready task, the fields of `bafl.tasks.ready.ReadySettings`.
-    Raises TaskError for an unknown name or setting, and what the task itself raises.
+    Raises TaskError for an unknown name or setting, and for whatever goes wrong in one's own code;
+    DataError where a ready task's data cannot be had.
     """
     if ":" in name:
         return _open_own(name, settings)
@@ -64,13 +69,7 @@ def _open_own(name: str, settings: dict[str, Any]) -> Task:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise TaskError(
-            f"task {name}: cannot import {error.name}: run in the folder that holds it, or install "
-            "it into this environment"
-        ) from error
+    module = _import(name, module_name)
     function = getattr(module, function_name, None)
     if not callable(function):
         raise TaskError(f"task {name}: {module_name} has no function {function_name!r}")
@@ -80,15 +79,27 @@ def _open_own(name: str, settings: dict[str, Any]) -> Task:
         raise TaskError(
             f"task {name}: {function_name} does not take the settings in [task]: {error}"
         ) from error
-    task = function(**settings)
-    if not isinstance(task, Task):
+    with users_code(f"task {name}"):
+        task = function(**settings)
+        if isinstance(task, Task):
+            return OwnTask(name, task)
         missing = [
             part
             for part in ("name", "metric", "samples", "model", "train", "evaluate")
             if not hasattr(task, part)
         ]
-        raise TaskError(
-            f"task {name}: {function_name} returned a {type(task).__name__} without "
-            f"{', '.join(missing)}: see bafl.tasks.Task"
-        )
-    return task
+    raise TaskError(
+        f"task {name}: {function_name} returned a {type(task).__name__} without "
+        f"{', '.join(missing)}: see bafl.tasks.Task"
+    )
+
+
+def _import(name: str, module_name: str) -> ModuleType:
+    with users_code(f"task {name}"):
+        try:
+            return importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            raise TaskError(
+                f"task {name}: cannot import {error.name}: run in the folder that holds it, or "
+                "install it into this environment"
+            ) from error

@@ -127,6 +127,15 @@ class HasTestSet(Protocol):
         ...
 
 
+@runtime_checkable
+class Checked(Protocol):
+    """A task that can try itself out before a node relies on it."""
+
+    def check(self) -> None:
+        """Raise TaskError if model and data do not fit together. Cheap, and changes nothing."""
+        ...
+
+
 def holdout_of(task: Task, seed: int) -> Callable[[Any], Evaluation]:
     """Return how `task` judges models in one window: resampled with `seed` where it can be."""
     return task.holdout(seed) if isinstance(task, Resampling) else task.evaluate

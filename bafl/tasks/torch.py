@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from bafl.data.base import Samples
 from bafl.errors import TaskError, TrainingError
 from bafl.tasks.base import Evaluation, Metric, Progress, TrainContext, TrainingStopped
+from bafl.tasks.own import users_code
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -105,7 +107,8 @@ class TorchTask:
     module: makes the network; called with a fixed seed, so that everybody has the same genesis.
     train: `Samples`, a map-style dataset of (features, target), or a data loader of batches (its
         own order and batch size then count).
-    holdout: data of this participant that `train` does not hold; kept in memory.
+    holdout: data of this participant that `train` does not hold, and not `train` itself; kept in
+        memory.
     test: central test data for reports, if there are any.
     classes: number of classes, for classification; None: `loss` decides alone.
     loss: (outputs, targets) -> scalar >= 0. For classification by default logit-adjusted
@@ -145,6 +148,7 @@ class TorchTask:
                 f"task {name}: epochs {epochs} and batch_size {batch_size} must be at least 1, "
                 f"lr {lr} above 0"
             )
+        _check_kinds(name, module, train=train, holdout=holdout, test=test)
         self._name = name
         self._module = module
         self._train = train
@@ -169,6 +173,11 @@ class TorchTask:
             raise TaskError(f"task {name} has no hold-out data: set some aside to judge with")
         if self.samples == 0:
             raise TaskError(f"task {name} has no training data")
+        self._check_labels("holdout", self._holdout.targets)
+        if self._test is not None:
+            self._check_labels("test", self._test.targets)
+        if isinstance(train, Samples):
+            self._check_labels("train", torch.from_numpy(train.labels))
 
     @property
     def name(self) -> str:
@@ -188,7 +197,29 @@ class TorchTask:
     def model(self) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._genesis_seed)
-            return self._module().to(self._device)
+            network: object = self._module()
+        if not isinstance(network, nn.Module):
+            raise TaskError(
+                f"task {self._name}: module gave a {type(network).__name__}: it is to return a "
+                "new torch.nn.Module"
+            )
+        return network.to(self._device)
+
+    def check(self) -> None:
+        """Try the network on a batch of training data and one of the hold-out.
+
+        Raises TaskError if it does not take them, or what it gives does not fit the targets.
+        """
+        model, held = self.model(), self._holdout.take(torch.arange(min(2, len(self._holdout))))
+        with torch.random.fork_rng(devices=[]):
+            batch = next(iter(self._loader()), None)
+            if batch is None:
+                raise TaskError(f"task {self._name}: train gives no batch: does it drop the last?")
+            features, targets = batch
+            self._check_labels("train", targets)
+            loss = self._loss or F.cross_entropy
+            self._try("train", model.train(), features, targets, loss)
+        self._try("holdout", model.eval(), held.features, held.targets, loss)
 
     def train(self, model: nn.Module, context: TrainContext) -> None:
         loss = self._training_loss()
@@ -228,12 +259,41 @@ class TorchTask:
         held = self._holdout.take(torch.from_numpy(self._draw(seed)))
         return lambda model: self._evaluate(model, held)
 
+    def _try(
+        self, data: str, model: nn.Module, features: Tensor, targets: Tensor, loss: Loss
+    ) -> None:
+        batch = f"a batch of {data}, {_shape(features)} with targets {_shape(targets)}"
+        with users_code(f"task {self._name}: {batch}"), torch.no_grad():
+            outputs = model(features.to(self._device))
+            if self._classes is not None and tuple(outputs.shape[1:]) != (self._classes,):
+                raise TaskError(
+                    f"task {self._name}: {batch}: the network gives {_shape(outputs)}, and with "
+                    f"{self._classes} classes it is to give ({len(targets)}, {self._classes})"
+                )
+            loss(outputs, targets.to(self._device))
+
+    def _check_labels(self, data: str, targets: Tensor) -> None:
+        if self._classes is None or len(targets) == 0:
+            return
+        if targets.is_floating_point() or targets.ndim != 1:
+            raise TaskError(
+                f"task {self._name}: the targets of {data} are {targets.dtype} with "
+                f"{targets.ndim} dimensions: with `classes` they are one whole number a sample"
+            )
+        least, most = int(targets.min()), int(targets.max())
+        if least < 0 or most >= self._classes:
+            raise TaskError(
+                f"task {self._name}: the labels of {data} go from {least} to {most}: with "
+                f"{self._classes} classes they are 0 to {self._classes - 1}"
+            )
+
     def _training_loss(self) -> Loss:
         if self._loss is not None:
             return self._loss
         assert self._classes is not None
         counts = np.zeros(self._classes, np.int64)
         for targets in self._targets():
+            self._check_labels("train", torch.from_numpy(targets))
             counts += np.bincount(targets, minlength=self._classes)
         return LogitAdjusted(counts)
 
@@ -293,6 +353,30 @@ class TorchTask:
             return float(self._loss(outputs, targets))
         each = F.cross_entropy(outputs.double(), targets, reduction="none")
         return balanced_mean(each.numpy(), targets.numpy())
+
+
+def _check_kinds(name: str, module: object, **data: object) -> None:
+    """Refuse what is easily given by mistake, before it fails deep inside."""
+    if isinstance(module, nn.Module) or not callable(module):
+        kind = "a network" if isinstance(module, nn.Module) else f"a {type(module).__name__}"
+        raise TaskError(
+            f"task {name}: module is {kind}: give a function that makes one: lambda: MyNetwork()"
+        )
+    for key, given in data.items():
+        if isinstance(given, str | bytes | PathLike):
+            raise TaskError(
+                f"task {name}: {key} is {given!r}, a name: give the data themselves, as a torch "
+                "Dataset or bafl.data.Samples"
+            )
+    train = data["train"]
+    if data["holdout"] is (train.dataset if isinstance(train, DataLoader) else train):
+        raise TaskError(
+            f"task {name}: holdout is train: judge with data that were set aside before training"
+        )
+
+
+def _shape(tensor: Tensor) -> str:
+    return str(tuple(tensor.shape))
 
 
 def balanced_mean(values: NDArray[np.float64], labels: NDArray[np.int64]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bafl.tasks.base import TrainContext
+from bafl.tasks.base import Evaluation, TrainContext
 from tests.e2e.federation.softmax import Model, Softmax
 
 
@@ -21,3 +21,10 @@ class Diverging(Softmax):
     def train(self, model: Model, context: TrainContext) -> None:
         model["w"] *= np.float32("nan")
         model["b"] += np.float32("nan")
+
+
+class Unmeasurable(Softmax):
+    """Hold-out data that measuring stumbles over."""
+
+    def evaluate(self, model: Model) -> Evaluation:
+        raise KeyError("age")

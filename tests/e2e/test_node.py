@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
@@ -491,6 +492,19 @@ async def test_a_full_disk_is_waited_out(
     async with running(player.node()) as until:
         await until(lambda: player.stage.federation.head().version)
     assert len({note.nonce for note in refused}) == 1, "a nonce that nothing fills holds up all"
+
+
+async def test_one_that_stops_with_scores_not_revealed_says_until_when_and_for_how_much(
+    join: Callable[..., Player], caplog: pytest.LogCaptureFixture
+) -> None:
+    player, _other = join(), join(Role.VALIDATOR)
+    async with running(player.node()) as until:
+        await until(lambda: player.stage.federation.view(player.sender.address).judging.committed)
+    assert re.search(
+        r"window 1: scores committed, not revealed: start again before \d\d:\d\d:\d\d "
+        r"\(in 0:0\d:\d\d\), or 0\.0\d+ ether is slashed",
+        caplog.text,
+    )
 
 
 async def test_stops_soon_while_a_task_does_not_listen(join: Callable[..., Player]) -> None:

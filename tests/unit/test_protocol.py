@@ -39,9 +39,10 @@ from bafl.protocol import (
     Wake,
     decide,
     open_turns,
+    reveal_by,
     turn_order,
 )
-from bafl.types import RAW, Duties, Encoding, Phase, Root, UpdateRecord, View
+from bafl.types import NO_SEAT, RAW, Duties, Encoding, Phase, Root, UpdateRecord, View
 from tests.unit.views import IDLE, view, window
 
 ME = "0x" + "11" * 20
@@ -58,6 +59,26 @@ def asked(
     seen: View, notes: Notes | None = None, options: Options = GENERALLY
 ) -> tuple[Action, ...]:
     return decide(seen, notes or Notes(), options, ME, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("phase", "committed", "revealed", "seat", "deadline_s"),
+    [
+        (Phase.COMMIT, 0b100, 0, 2, 1001 + 60),
+        (Phase.REVEAL, 0b101, 0b001, 2, 2000),
+        (Phase.REVEAL, 0b101, 0b101, 2, None),
+        (Phase.REVEAL, 0b001, 0, 2, None),
+        (Phase.TALLY, 0b100, 0, 2, None),
+        (Phase.COMMIT, 0b100, 0, NO_SEAT, None),
+    ],
+)
+def test_what_is_committed_is_owed_until_its_deadline(
+    phase: Phase, committed: int, revealed: int, seat: int, deadline_s: int | None
+) -> None:
+    judged = replace(window(3, phase), committed=committed, revealed=revealed, deadline_s=2000)
+    seen = view(judging=judged)
+    seated = replace(seen.participant, seat=seat)
+    assert reveal_by(replace(seen, block_time_s=1001, participant=seated), 60) == deadline_s
 
 
 def test_scores_before_it_commits_and_commits_what_it_scored() -> None:

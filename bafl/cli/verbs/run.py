@@ -35,9 +35,10 @@ def command(session: Session, task: dict[str, Any], verbose: bool) -> None:
     """Run a participant's node until Ctrl-C.
 
     It trains, judges and attests, as its roles say. Ctrl-C (or SIGTERM) finishes what is under way
-    and stops; a second Ctrl-C stops at once. Both lose nothing: started again, the node goes on
-    where it was. Waits patiently, and says so, while the chain or the store does not answer. With
-    --json the log is one JSON object a line.
+    and stops; a second Ctrl-C stops at once. Started again, the node goes on where it was. Nothing
+    is lost if that is before the deadline to reveal the scores it committed to, which it names as
+    it stops; after it a part of the stake is slashed. Waits patiently, and says so, while the chain
+    or the store does not answer. With --json the log is one JSON object a line.
     """
     logs.set_up(verbose=verbose, as_json=session.output.as_json)
     address = session.account.address

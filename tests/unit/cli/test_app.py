@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -51,17 +53,34 @@ def test_the_example_is_valid_usage(
 ) -> None:
     """Every argument and option of the example is there, and takes what it is given."""
     for line in COMMANDS[name].example.splitlines():
-        words = shlex.split(line)
-        assert words[0] == "bafl"
-        context: click.Context = click.Context(root)
-        command: click.Command | None = root
-        rest = words[1:]
-        while isinstance(command, click.Group) and rest:
-            word = rest.pop(0)
-            command = command.get_command(context, word)
-            assert command is not None, word
-        assert command is not None
-        command.make_context(line, rest)
+        parse(line)
+
+
+def parse(line: str) -> None:
+    """Take a line as the command line does, without doing what it says."""
+    words = shlex.split(line, comments=True)
+    assert words[0] == "bafl"
+    context: click.Context = click.Context(root)
+    command: click.Command | None = root
+    rest = words[1:]
+    while isinstance(command, click.Group) and rest:
+        word = rest.pop(0)
+        command = command.get_command(context, word)
+        assert command is not None, word
+    assert command is not None
+    command.make_context(line, rest)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/cli.md"])
+def test_the_lines_of_a_page_are_valid_usage(page: str) -> None:
+    lines = [
+        line
+        for block in re.findall(r"(?ms)^```(?:sh)?\n(.*?)^```", Path(page).read_text("utf-8"))
+        for line in re.findall(r"(?m)^(?:.*do)? *(bafl [a-z].*?) *(?:2>|[;#\n])", block)
+    ]
+    assert len(lines) > 4
+    for line in lines:
+        parse(line)
 
 
 def test_the_first_line_of_every_verb_fits_the_list(bafl: Call) -> None:
@@ -129,3 +148,13 @@ def test_key_new_import_and_show_round_trip(bafl: Call, monkeypatch: pytest.Monk
     wrong = bafl("key", "show", "a.json")
     assert wrong.code == 2
     assert "does not open it" in wrong.err
+
+
+def test_an_error_is_one_line_and_its_trace_on_request(
+    bafl: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(bafl("status").err.splitlines()) == 1
+    monkeypatch.setenv("BAFL_DEBUG", "1")
+    traced = bafl("status")
+    assert traced.err.startswith("Traceback")
+    assert traced.code == 2

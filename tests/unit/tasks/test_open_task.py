@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 
 from bafl.data import load
 from bafl.errors import TaskError
-from bafl.tasks import TrainContext, open_task
+from bafl.tasks import Task, TrainContext, TrainingStopped, holdout_of, open_task
+from bafl.tasks.own import OwnTask
 from bafl.tasks.ready import ReadySettings, open_ready, own_part
 
 
@@ -122,6 +124,82 @@ def test_a_task_of_ones_own_that_is_none_says_why(own_module: str, name: str, sa
 def test_settings_that_a_task_of_ones_own_does_not_take_are_named(own_module: str) -> None:
     with pytest.raises(TaskError, match="unexpected keyword argument 'beyond'"):
         open_task(f"{own_module}:make", beyond=2.0)
+
+
+WRONG = """
+from bafl.tasks import Evaluation, Metric
+import numpy as np
+
+class Wrong:
+    name = "wrong"
+    metric = Metric("error")
+    samples = 3
+    def model(self): return {"w": np.zeros(2)[5]}
+    def train(self, model, context): raise KeyError("age")
+    def evaluate(self, model): return 0.5
+    def holdout(self, seed): return lambda model: 1 / 0
+
+def make(): return Wrong()
+def make_task(): return open("nowhere.csv")
+def leave(): raise SystemExit(1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "function", "says"),
+    [
+        (
+            "def make(:",
+            "make",
+            r"SyntaxError: .* \(wrong_task\.py, line 1\): mend it and run again",
+        ),
+        (
+            "\nfrom os import nothing",
+            "make",
+            r"ImportError: .*nothing.* \(wrong_task\.py, line 2\)",
+        ),
+        (WRONG, "make_task", r"FileNotFoundError: .*nowhere\.csv.* \(wrong_task\.py, line 15\)"),
+        (WRONG, "leave", r"SystemExit: 1 \(wrong_task\.py, line 16\)"),
+    ],
+)
+def test_what_goes_wrong_while_a_task_is_made_names_the_users_line(
+    own_module: str, text: str, function: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("wrong_task.py").write_text(text)
+    monkeypatch.delitem(sys.modules, "wrong_task", raising=False)
+    with pytest.raises(TaskError, match=f"task wrong_task:{function}: {says}") as caught:
+        open_task(f"wrong_task:{function}")
+    assert caught.value.exit_code == 2
+    assert type(caught.value.__cause__).__name__ == says.split(":", maxsplit=1)[0]
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda task: task.model(), "IndexError: .* line 9"),
+        (lambda task: task.check(), "IndexError: .* line 9"),
+        (lambda task: task.train({}, TrainContext(0, 0)), "KeyError: 'age' .* line 10"),
+        (lambda task: task.evaluate({}), "its measure is a float: return a .*Evaluation"),
+        (lambda task: holdout_of(task, 1)({}), "ZeroDivisionError: .* line 12"),
+    ],
+)
+def test_what_goes_wrong_in_a_task_names_it_and_the_users_line(
+    own_module: str, call: Callable[[Task], object], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("wrong_task.py").write_text(WRONG)
+    monkeypatch.delitem(sys.modules, "wrong_task", raising=False)
+    task = open_task("wrong_task:make")
+    with pytest.raises(TaskError, match=f"task wrong_task:make: {says}"):
+        call(task)
+
+
+def test_a_task_that_stops_training_is_not_at_fault(own_module: str) -> None:
+    class Stopping(type(open_task(f"{own_module}:make")._task)):  # type: ignore[misc]
+        def train(self, model: object, context: TrainContext) -> None:
+            raise TrainingStopped("asked to")
+
+    with pytest.raises(TrainingStopped):
+        OwnTask("mine", Stopping(1.0)).train({}, TrainContext(0, 0))
 
 
 def test_importing_the_tasks_loads_no_torch() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -105,7 +106,7 @@ def test_data_may_be_samples_a_dataset_or_a_loader(kind: str) -> None:
         "dataset": dataset,
         "loader": DataLoader(dataset, batch_size=10, shuffle=True),
     }[kind]
-    t = task(train=train, holdout=dataset)
+    t = task(train=train, holdout=TensorDataset(*dataset.tensors))
     steps: list[Progress] = []
     model = t.model()
     t.train(model, TrainContext(0, 1, report=steps.append))
@@ -175,7 +176,8 @@ def test_a_rare_class_is_in_every_holdout() -> None:
 def test_a_loss_of_ones_own_needs_no_classes() -> None:
     n = 40
     features = RNG.standard_normal((n, 4)).astype(np.float32)
-    data = TensorDataset(torch.from_numpy(features), torch.from_numpy(features.sum(1)))
+    tensors = torch.from_numpy(features), torch.from_numpy(features.sum(1))
+    data, held = TensorDataset(*tensors), TensorDataset(*tensors)
 
     def squared(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return F.mse_loss(outputs[:, 0], targets)
@@ -184,7 +186,7 @@ def test_a_loss_of_ones_own_needs_no_classes() -> None:
         "sum",
         lambda: nn.Linear(4, 1),
         train=data,
-        holdout=data,
+        holdout=held,
         loss=squared,
         measure=lambda outputs, targets: float(squared(outputs, targets)),
         epochs=30,
@@ -195,6 +197,9 @@ def test_a_loss_of_ones_own_needs_no_classes() -> None:
     assert t.holdout(1)(model).n == 32
 
 
+SAME = TensorDataset(torch.ones(4, 4), torch.ones(4, dtype=torch.int64))
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -203,11 +208,51 @@ def test_a_loss_of_ones_own_needs_no_classes() -> None:
         ({"lr": 0.0}, r"lr 0\.0 above 0"),
         ({"train": Samples(np.zeros((0, 4), np.float32), np.zeros(0, np.int64))}, "no training"),
         ({"holdout": Samples(np.zeros((0, 4), np.float32), np.zeros(0, np.int64))}, "no hold-out"),
+        ({"module": nn.Linear(4, 3)}, "module is a network: give a function that makes one"),
+        ({"module": "linear"}, "module is a str: give a function"),
+        ({"train": "data.csv"}, "train is 'data.csv', a name: give the data themselves"),
+        ({"holdout": Path("data.csv")}, "holdout is .*data.csv.*, a name"),
+        ({"classes": 2}, "labels of holdout go from 0 to 2: with 2 classes they are 0 to 1"),
+        ({"train": blobs(8, 4)}, "labels of train go from 0 to 3: with 3 classes they are 0 to 2"),
+        ({"holdout": TensorDataset(torch.ones(4, 4), torch.ones(4))}, "one whole number a sample"),
+        (dict.fromkeys(("train", "holdout"), SAME), "holdout is train: judge with data"),
+        ({"train": DataLoader(SAME), "holdout": SAME}, "holdout is train"),
     ],
 )
 def test_a_task_that_cannot_work_is_refused_at_once(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(TaskError, match=says):
         task(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"module": lambda: nn.Linear(5, 3)},
+            r"a batch of train, \(32, 4\) .*: RuntimeError: .*mat1",
+        ),
+        ({"module": lambda: nn.Linear(4, 2)}, r"gives \(32, 2\), and with 3 .* give \(32, 3\)"),
+        ({"module": lambda: None}, "module gave a NoneType"),
+        ({"holdout": TensorDataset(torch.ones(4, 5), torch.ones(4).long())}, "a batch of holdout"),
+        ({"train": DataLoader(SAME, 5, drop_last=True)}, "train gives no batch"),
+        ({"train": TensorDataset(torch.ones(4, 4), 3 + torch.ones(4).long())}, "from 4 to 4"),
+        ({"train": TensorDataset(torch.ones(4, 4), torch.ones(4).int())}, "RuntimeError: .*Long"),
+        ({"loss": lambda outputs, targets: outputs + torch.ones(7)}, "RuntimeError: The size"),
+    ],
+)
+def test_a_task_whose_parts_do_not_fit_together_fails_its_check(
+    changes: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(TaskError, match=says):
+        task(**changes).check()
+
+
+def test_a_check_changes_nothing() -> None:
+    t = task()
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    t.check()
+    assert torch.equal(before, torch.get_rng_state())
 
 
 def test_a_task_without_test_data_says_so() -> None:
