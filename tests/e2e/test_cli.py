@@ -512,14 +512,14 @@ def test_leaving_what_one_never_joined(net: Net, federation: str) -> None:
 
 def test_a_task_that_is_wrong_is_named_with_its_line_before_anything_is_sent(net: Net) -> None:
     address = open_federation(net, FEDERATION.replace("readers", "wrong"))
-    ok("join", "-c", net.config("node6"), "--federation", address)
     text = Path(net.config("node6")).read_text("utf-8")
     entry = '[task]\nentry = "tests.e2e.odd_tasks:Unmeasurable"\nindex = 0\n'
     config = net.write("wrong.toml", f'home = "wrong"\n{text}{entry}')
     said = "task tests.e2e.odd_tasks:Unmeasurable: KeyError: 'age' (odd_tasks.py, line "
-    run = refused(
-        2, said, "mend it and run again", by=("run", "-c", config, "--federation", address)
-    )
+    where = ("-c", config, "--federation", address)
+    refused(2, said, "mend it and run again", by=("join", *where))
+    ok("join", "-c", node_file(net, "node6", address), "--task", "index=0")
+    run = refused(2, said, "mend it and run again", by=("run", *where))
     assert "node started" not in run.err
 
 
