@@ -216,9 +216,13 @@ library Settling {
         uint256 seat,
         uint256 id
     ) private {
-        bool isOwing = Ledger.isIn(settlement.round.get(Round.OWING), seat);
+        // Who committed to nothing may attest, too: then it is only for that.
+        uint256 unrevealed =
+            settlement.round.get(Round.OWING) & settlement.round.get(Round.COMMITTED);
         IFederation.Fault fault =
-            isOwing ? IFederation.Fault.CommittedNotRevealed : IFederation.Fault.WrongAttestation;
+            Ledger.isIn(unrevealed, seat)
+                ? IFederation.Fault.CommittedNotRevealed
+                : IFederation.Fault.WrongAttestation;
         _slash(s, settlement, s.participants[id], fault);
     }
 

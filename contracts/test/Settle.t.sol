@@ -420,6 +420,20 @@ contract SettleTest is Setup {
 
     // ----- Faults -----
 
+    function test_settle_namesTheFaultOfOneWhoCommittedToNothing() public {
+        fillWindow();
+        for (uint256 i = 0; i < 4; ++i) commitAs(validators[i]);
+        passDeadline();
+        for (uint256 i = 0; i < 4; ++i) revealAs(validators[i]);
+        tally();
+        for (uint256 i = 0; i < 4; ++i) attestAs(validators[i], MODEL);
+        uint64 tag = judged().tag;
+        vm.expectEmit(address(federation));
+        emit IFederation.Slashed(validators[4], 1, IFederation.Fault.WrongAttestation, SLASH);
+        vm.prank(validators[4]);
+        federation.attestModel(1, tag, OTHER, 0);
+    }
+
     function test_settle_slashesAnotherAttestationThanTheFinal() public {
         fillWindow();
         scoreAll();
