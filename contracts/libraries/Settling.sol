@@ -234,15 +234,7 @@ library Settling {
         Settlement memory settlement
     ) private {
         Rules memory rules = settlement.rules;
-        uint256 seats = s.membership.get(Membership.SEATS);
-        uint256 minStake = rules.tariff.get(Tariff.MIN_STAKE);
-        uint256 able;
-        for (uint256 seat = 0; seats >> seat != 0; ++seat) {
-            if (!Ledger.isIn(seats, seat)) continue;
-            uint256 value = s.seatAt(seat);
-            uint256 missed = s.serviceOf(value.get(Seat.ID)).get(Service.MISSED);
-            if (missed < Service.ASLEEP && Seats.canJudge(s, value, minStake)) able |= 1 << seat;
-        }
+        uint256 able = _awake(s, rules.tariff.get(Tariff.MIN_STAKE));
         uint256 k;
         for (uint256 seat = 0; active >> seat != 0; ++seat) {
             if (!Ledger.isIn(active, seat)) continue;
@@ -254,6 +246,17 @@ library Settling {
             }
             uint256 service = s.serviceOf(s.seatAt(seat).get(Seat.ID));
             settlement.validatorReputations.set(k++, service.get(Service.REPUTATION));
+        }
+    }
+
+    /// @dev The seats of those who can judge, and do not sleep.
+    function _awake(Ledger.State storage s, uint256 minStake) private view returns (uint256 awake) {
+        uint256 seats = s.membership.get(Membership.SEATS);
+        for (uint256 seat = 0; seats >> seat != 0; ++seat) {
+            if (!Ledger.isIn(seats, seat)) continue;
+            uint256 value = s.seatAt(seat);
+            uint256 missed = s.serviceOf(value.get(Seat.ID)).get(Service.MISSED);
+            if (missed < Service.ASLEEP && Seats.canJudge(s, value, minStake)) awake |= 1 << seat;
         }
     }
 

@@ -40,10 +40,9 @@ library Turns {
                 if (header.get(Header.VOID) == 0) {
                     if (weights.length >= rules.terms.get(Terms.MIN_VALIDATORS)) {
                         uint256 version = now_.get(Now.VERSION);
-                        round =
-                            _newRound(rules, header, window, s.models[version % Ledger.MODELS]) |
-                            Words.put(Round.OWING, active) |
-                            Words.put(Round.FEWEST, fewest);
+                        bytes32 model = s.models[version % Ledger.MODELS];
+                        round = _newRound(rules, header, window, model);
+                        round |= Words.put(Round.OWING, active) | Words.put(Round.FEWEST, fewest);
                         uint64 tag = uint64(round.get(Round.TAG));
                         emit IFederation.TurnBegan(window, version, tag, uint32(active), weights);
                         break;
@@ -102,17 +101,16 @@ library Turns {
             // Safe: count is at most how many seats there are; a stake of 96 bits times 2e6 is below 2^117.
             do {
                 (active, largest, count) = (0, 0, 0);
-                uint256 pair;
+                uint256 pair; // of seats, the one looked at at the bottom
                 for (uint256 seat = 0; seats >> seat != 0; ++seat) {
                     pair = seat % 2 == 0 ? s.seats[seat / 2] : pair >> 128;
                     if (!Ledger.isIn(seats, seat)) continue;
-                    uint256 value = uint128(pair);
-                    uint256 service = s.serviceOf(value.get(Seat.ID));
+                    uint256 service = s.serviceOf(pair.get(Seat.ID));
                     if (service.get(Service.MISSED) > mostMissed) continue;
-                    if (!Seats.canJudge(s, value, rules.tariff.get(Tariff.MIN_STAKE))) continue;
+                    if (!Seats.canJudge(s, pair, rules.tariff.get(Tariff.MIN_STAKE))) continue;
                     active |= 1 << seat;
                     uint256 weight =
-                        value.get(Seat.STAKE) * (Ledger.PPM + service.get(Service.REPUTATION));
+                        pair.get(Seat.STAKE) * (Ledger.PPM + service.get(Service.REPUTATION));
                     if (weight > largest) largest = weight;
                     weights.set(count++, weight);
                 }
