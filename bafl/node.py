@@ -497,10 +497,10 @@ def _lacking(view: View, history: History, address: str) -> str | None:
         there = len(history.updates(window.id))
         if there < window.updates:
             return f"{window.updates - there} of the {window.updates} updates of window {window.id}"
-    mine = {record.id for record in history.updates_by(address)}
+    mine = {(record.window, record.index) for record in history.updates_by(address)}
     me = view.participant
     for number, index in zip(me.pending_windows, me.pending_indices, strict=True):
-        if number and number * 16 + index not in mine:
+        if number and (number, index) not in mine:
             return f"an update of our own in window {number}"
     return None
 

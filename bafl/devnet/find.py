@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,13 +24,18 @@ def named(variable: str) -> Path | None:
     return Path(chosen)
 
 
-def built(program: str, version: str) -> Path | None:
-    """What `scripts/go-tool` built in this checkout, or on this machine before."""
-    here = source_tree() / "build" / "tools" / program
-    for candidate in (here, cached(program, version)):
+def chosen_or_built(variable: str, program: str, version: str, how: str) -> Path:
+    """What the variable names, what is on PATH, or what `scripts/go-tool` built in this checkout or
+    on this machine before. Raises BinaryMissingError, which says `how` to get one.
+    """
+    if chosen := named(variable):
+        return chosen
+    if found := shutil.which(program):
+        return Path(found)
+    for candidate in (source_tree() / "build" / "tools" / program, cached(program, version)):
         if os.access(candidate, os.X_OK):
             return candidate
-    return None
+    raise BinaryMissingError(how)
 
 
 def cached(program: str, version: str) -> Path:

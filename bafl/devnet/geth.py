@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from bafl.devnet import find
 from bafl.devnet.chain import START_PATIENCE_S, Account, Chain, well_known_accounts
-from bafl.devnet.processes import BinaryMissingError, wait_until
+from bafl.devnet.processes import wait_until
 
 VERSION = "1.16.9"
 """The version that `scripts/geth` builds; tools/geth/go.mod requires the same."""
@@ -68,12 +67,11 @@ class Geth(Chain):
         accounts = well_known_accounts(self._count)
         for account in accounts:
             self._give(account.address, self._balance_wei)
-        for account in accounts:
-            wait_until(
-                lambda address=account.address: self._balance(address) >= self._balance_wei,  # type: ignore[misc]
-                "the accounts' money",
-                seconds=START_PATIENCE_S,
-            )
+        wait_until(
+            lambda: all(self._balance(each.address) >= self._balance_wei for each in accounts),
+            "the accounts' money",
+            seconds=START_PATIENCE_S,
+        )
         return accounts
 
     def _give(self, address: str, wei: int) -> None:
@@ -88,13 +86,8 @@ def find_geth() -> Path:
     """The geth to run: $BAFL_GETH, on PATH, or what `scripts/geth` built in this checkout or on
     this machine before. Raises BinaryMissingError with the ways to get one.
     """
-    if chosen := find.named("BAFL_GETH"):
-        return chosen
-    if found := shutil.which("geth"):
-        return Path(found)
-    if built := find.built("geth", VERSION):
-        return built
-    raise BinaryMissingError(
+    return find.chosen_or_built(
+        *("BAFL_GETH", "geth", VERSION),
         "no geth here. In a checkout with Go installed run `make geth` (some two minutes, once);"
-        " elsewhere install geth, or set BAFL_GETH to the program."
+        " elsewhere install geth, or set BAFL_GETH to the program.",
     )

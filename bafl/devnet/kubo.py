@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import urllib.error
 import urllib.parse
@@ -15,7 +14,6 @@ from typing import Any, Self
 
 from bafl.devnet import find
 from bafl.devnet.processes import (
-    BinaryMissingError,
     ProcessFailedError,
     Supervised,
     free_port,
@@ -207,15 +205,10 @@ def find_kubo() -> Path:
     """The Kubo to run: $BAFL_IPFS, `ipfs` on PATH, or what `scripts/kubo` built in this checkout or
     on this machine before. Raises BinaryMissingError with the ways to get one.
     """
-    if chosen := find.named("BAFL_IPFS"):
-        return chosen
-    if found := shutil.which("ipfs"):
-        return Path(found)
-    if built := find.built("ipfs", VERSION):
-        return built
-    raise BinaryMissingError(
+    return find.chosen_or_built(
+        *("BAFL_IPFS", "ipfs", VERSION),
         "no Kubo here. In a checkout with Go installed run `make kubo` (some three minutes, once);"
-        " elsewhere install Kubo, or set BAFL_IPFS to the program."
+        " elsewhere install Kubo, or set BAFL_IPFS to the program.",
     )
 
 
