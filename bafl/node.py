@@ -21,12 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from bafl import protocol, replay
-from bafl.chain import calls
-from bafl.chain.calls import Call
-from bafl.chain.errors import NonceTaken
 from bafl.chain.federation import Federation
 from bafl.chain.history import History, HistoryFile
-from bafl.chain.sender import Sender, SignedTransaction
+from bafl.chain.sender import Sender
 from bafl.errors import (
     BaflError,
     ContractRefusal,
@@ -36,9 +33,10 @@ from bafl.errors import (
     RefusedError,
     TrainingError,
 )
-from bafl.journal import Journal, SignedNote
+from bafl.journal import Journal
 from bafl.manifest import Manifest
-from bafl.protocol import Action, Options, Scored
+from bafl.outbox import Outbox
+from bafl.protocol import Action, Options
 from bafl.store.base import Store
 from bafl.store.shelf import Shelf
 from bafl.tasks.base import Task
@@ -103,10 +101,16 @@ class Node:
         """
         self.options = options or NodeOptions()
         self.federation = federation
-        self.sender = sender
         self.address = sender.address
         self.journal = Journal(
             home / "journal.sqlite", federation.chain_id, federation.address, self.address
+        )
+        self.outbox = Outbox(
+            federation,
+            sender,
+            self.journal,
+            self.options.transaction_timeout_s,
+            self.options.confirmations,
         )
         try:
             self.history_file = HistoryFile(federation, home / "history.sqlite")
@@ -343,10 +347,10 @@ class Node:
         if isinstance(action, protocol.Submit) and not self.work.stands(action.trained):
             await in_thread(lambda: self._give_up(action))
             raise JobStopped("a reorg put another model in the place of the one it was trained on")
-        do, call = self.work, self._call(action)
+        do, call = self.work, self.outbox.call(action, self.work.history)
         if call is not None:
             try:
-                await in_thread(lambda: self._send(_name(action), call))
+                await in_thread(lambda: self._mined(self.outbox.send(_name(action), call)))
             except ContractRefusal as refusal:
                 if isinstance(action, protocol.Submit) and _for_good(refusal, view):
                     await in_thread(lambda: self._give_up(action))
@@ -357,7 +361,7 @@ class Node:
                     raise
             return
         jobs: dict[type[Action], Callable[[Any], None]] = {
-            protocol.Resume: lambda _: self._resume(),
+            protocol.Resume: lambda _: self._mined(self.outbox.resume()),
             protocol.Train: do.train,
             protocol.Publish: do.publish,
             protocol.Resolve: do.resolve,
@@ -368,98 +372,13 @@ class Node:
         }
         await in_thread(lambda: jobs[type(action)](action))
 
-    def _call(self, action: Action) -> Call | None:
-        """Return the transaction an action is, or None for work of our own."""
-        history = self.work.history
-        match action:
-            case protocol.Submit(t):
-                return calls.submit_update(t.base_version, t.root, t.encoding, t.samples)
-            case protocol.Commit(window, tag, scored, last):
-                commit = calls.commit_scores(window, tag, self._commitment(window, tag, scored))
-                reveal = self._reveal(window, tag, scored)
-                return calls.together(commit, reveal) if last else commit
-            case protocol.Reveal(window, tag, scored, last):
-                reveal = self._reveal(window, tag, scored)
-                revealers = history.revealers(window, self.address)
-                tally = calls.tally(window, history.authors(window), revealers)
-                return calls.together(reveal, tally) if last else reveal
-            case protocol.Attest(window, tag, model):
-                return calls.attest_model(window, tag, model.root.digest, model.metric)
-            case protocol.Tally(window):
-                return calls.tally(window, history.authors(window), history.revealers(window))
-            case protocol.Settle(window):
-                return calls.settle(window)
-            case protocol.Discard(window):
-                return calls.discard(window)
-            case protocol.Seal():
-                return calls.seal()
-            case protocol.Wake():
-                return calls.wake()
-            case protocol.TakeSeat():
-                return calls.take_seat()
-            case _:
-                return None
-
-    def _reveal(self, window: int, tag: int, scored: Scored) -> Call:
-        salt = self._salt(window, tag)
-        return calls.reveal_scores(window, tag, scored.scores, scored.keep, salt)
-
-    def _commitment(self, window: int, tag: int, scored: Scored) -> bytes:
-        return calls.commitment(
-            self.federation.chain_id,
-            self.federation.address,
-            window,
-            tag,
-            self.address,
-            scored.scores,
-            scored.keep,
-            self._salt(window, tag),
-        )
-
-    def _salt(self, window: int, tag: int) -> bytes:
-        chain_id, contract = self.federation.chain_id, self.federation.address
-        return calls.salt(self.sender.account.key, chain_id, contract, window, tag, self.address)
-
     def _give_up(self, action: protocol.Submit) -> None:
         # Not before the newest log was asked: perhaps it is refused because it was taken.
         self.journal.reconcile(self._log().updates_by(self.address))
         self.work.give_up(action.trained)
 
-    def _send(self, name: str, call: Call) -> None:
-        signed = self.sender.sign(call)
-        try:
-            self.journal.sign(SignedNote(name, signed.nonce, signed.raw, signed.hash))
-        except BaseException:
-            self.sender.forget(signed)  # never to be sent, so its nonce is free
-            raise
-        self._finish(name, signed)
-
-    def _finish(self, name: str, signed: SignedTransaction) -> None:
-        def replaced(new: SignedTransaction) -> None:
-            self.journal.sign(SignedNote(name, new.nonce, new.raw, new.hash))
-
-        try:
-            self.sender.broadcast(signed)
-            receipt = self.sender.wait(
-                signed,
-                deadline_s=time.time() + self.options.transaction_timeout_s,
-                confirmations=self.options.confirmations,
-                on_replace=replaced,
-            )
-        except (ContractRefusal, NonceTaken):
-            self.journal.settle(signed.nonce)
-            raise
-        self.journal.settle(signed.nonce)
-        self._newest_block = max(self._newest_block, receipt.block)
-
-    def _resume(self) -> None:
-        """Bring transactions left under way (a crash, a dead RPC) to their end."""
-        for note in self.journal.unsettled():
-            log.info("%s: resuming %s (nonce %d)", self.address, note.name, note.nonce)
-            try:
-                self._finish(note.name, self.sender.restore(note.raw, note.name))
-            except (ContractRefusal, NonceTaken) as refusal:
-                log.info("%s: %s came to nothing: %s", self.address, note.name, refusal)
+    def _mined(self, block: int) -> None:
+        self._newest_block = max(self._newest_block, block)
 
     # --- waiting ---
 

@@ -16,8 +16,9 @@ import click
 
 from bafl.cli.output import Output
 from bafl.errors import SettingsError, StoreError
-from bafl.settings import NodeSettings, amounts, read_address
+from bafl.settings import NodeSettings
 from bafl.store.errors import PayloadUnavailable
+from bafl.values import amounts, read_address
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount

@@ -165,8 +165,7 @@ def sign_without_sending(player: Player) -> Trained:
     update = node.journal.notes(0, 0, {}, frozenset()).trained
     assert update is not None
     call = calls.submit_update(0, update.root, update.encoding, update.samples)
-    signed = node.sender.sign(call)
-    node.journal.sign(SignedNote("submit", signed.nonce, signed.raw, signed.hash))
+    node.outbox.sign("submit", call)
     node.history_file.close()
     node.journal.close()
     return update

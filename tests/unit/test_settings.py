@@ -8,14 +8,9 @@ import pytest
 
 from bafl import units
 from bafl.errors import SettingsError
-from bafl.settings import (
-    BURN_ADDRESS,
-    FederationSettings,
-    NodeSettings,
-    amounts,
-    read_address,
-)
+from bafl.settings import BURN_ADDRESS, FederationSettings, NodeSettings
 from bafl.types import NATIVE, Encoding, Role
+from bafl.values import amounts, read_address
 
 OWNER = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 

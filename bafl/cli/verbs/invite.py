@@ -56,7 +56,7 @@ def command(
     works once, for that address and those roles, until it ends or is revoked.
     """
     from bafl.chain import calls
-    from bafl.settings import read_address
+    from bafl.values import read_address
 
     out = session.output
     if revoke_all:
