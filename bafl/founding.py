@@ -28,7 +28,7 @@ from bafl.chain.fees import gas_of, suggested
 from bafl.codec.model import write_model
 from bafl.errors import ContractRefusal, SettingsError
 from bafl.manifest import Manifest, Metric, RuleSpec
-from bafl.settings import FederationSettings
+from bafl.settings import FederationSettings, ParametersTable
 from bafl.store.cid import cid, root_of
 from bafl.tasks import Task, open_task, state_arrays
 from bafl.types import NATIVE, Genesis, Root, TensorSpec
@@ -210,33 +210,49 @@ def foretell(registry: str, deployer: str, salt: bytes, initcode: bytes) -> str:
 def check_parameters(settings: FederationSettings, drafted: Draft, sender: Sender) -> Currency:
     """Let the contract's own constructor look at the parameters, without a transaction.
 
-    Returns the currency. Raises SettingsError with what the contract allows, or where no token is
-    at the currency's address.
+    Returns the currency. Raises SettingsError with what the contract allows, for all parameters
+    that it refuses, or where no token is at the currency's address.
     """
     try:
         currency = read_currency(sender.connection, settings.parameters.currency or NATIVE)
     except NotACurrency as error:
         raise SettingsError(f"parameters.currency: {error}") from None
-    parameters = settings.parameters.resolve(sender.address, currency)
+    table, mistakes = settings.parameters, dict[str, str]()
+    while refusal := _refusal(table, currency, drafted, sender):
+        given: dict[str, Any] = dict(refusal.arguments)
+        key = _snake(str(given.get("parameter")))
+        if key in mistakes or key not in type(table).model_fields:
+            break  # not of one parameter: the deployment itself is simulated, too
+        # The constructor names the first; with an allowed one in its place, the next.
+        instead: object = sender.address
+        if refusal.name == "ParameterOutOfRange":
+            mistakes[key] = (
+                f"parameters.{key} is {given['given']:,}; the contract allows "
+                f"{given['least']:,} to {given['most']:,}{_hint(key)}"
+            )
+            instead = min(max(given["given"], given["least"]), given["most"])
+        else:
+            mistakes[key] = f"parameters.{key} is the zero address: name another"
+        table = table.model_copy(update={key: instead})
+    if mistakes:
+        raise SettingsError("\n  ".join(mistakes.values()))
+    return currency
+
+
+def _refusal(
+    table: ParametersTable, currency: Currency, drafted: Draft, sender: Sender
+) -> ContractRefusal | None:
+    """What the constructor says of parameters, if it is against them."""
+    parameters = table.resolve(sender.address, currency)
     nowhere = Support(_NOBODY, _NOBODY, _NOBODY, _NOBODY)
     initcode = federation_initcode(nowhere, sender.address, drafted.genesis, parameters)
     try:
         sender.connection.call(None, initcode, sender=sender.address)
     except RpcError:
-        # Some nodes do not simulate creations; the deployment itself is simulated later.
-        return currency
+        return None  # some nodes do not simulate creations
     except ContractRefusal as refusal:
-        if refusal.name == "ParameterOutOfRange":
-            given = refusal.arguments
-            key = _snake(str(given["parameter"]))
-            raise SettingsError(
-                f"parameters.{key} is {given['given']:,}; the contract allows "
-                f"{given['least']:,} to {given['most']:,}{_hint(key)}"
-            ) from refusal
-        if refusal.name == "ZeroAddress":
-            key = _snake(str(refusal.arguments["parameter"]))
-            raise SettingsError(f"parameters.{key} is the zero address: name another") from refusal
-    return currency
+        return refusal
+    return None
 
 
 def salt_of(name: str) -> bytes:

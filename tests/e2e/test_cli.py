@@ -414,13 +414,22 @@ def test_settings_with_mistakes_are_refused_all_at_once(net: Net) -> None:
     )
 
 
-def test_a_parameter_the_contract_refuses_costs_nothing(net: Net) -> None:
-    wrong = FEDERATION.replace("window_size = 3", "window_size = 17")
+def test_parameters_the_contract_refuses_are_named_together_and_cost_nothing(net: Net) -> None:
+    wrong = FEDERATION.replace("window_size = 3", "window_size = 17\nmin_updates = 20")
+    wrong += f'slash_ppm = 30_000\nslash_sink = "0x{40 * "0"}"\n'
     file = net.write("wrong.toml", wrong)
     poor = net.write("poor.toml", f'rpc = "{net.rpc}"\nstore = "local:store"\n')
     by = ("new", file, "-c", poor)
     # Not even an account that has nothing gets as far as paying.
-    refused(2, "window_size is 17; the contract allows 1 to 16", by=by, BAFL_PRIVATE_KEY="1" * 64)
+    refused(
+        2,
+        "window_size is 17; the contract allows 1 to 16",
+        "min_updates is 20; the contract allows 1 to 16",
+        "slash_ppm is 30,000; the contract allows 0 to 20,000",
+        "slash_sink is the zero address",
+        by=by,
+        BAFL_PRIVATE_KEY="1" * 64,
+    )
 
 
 def test_a_store_that_is_down(net: Net, federation: str) -> None:
