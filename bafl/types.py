@@ -267,6 +267,11 @@ class View:
 # --- what the log says ---
 
 
+def window_of(update: int) -> int:
+    """Id of the window that an update, by its id, is in."""
+    return update // 16
+
+
 @dataclass(frozen=True, slots=True)
 class UpdateRecord:
     """An `UpdateSubmitted` event. Its window is `id // 16`, its place there `id % 16`."""
@@ -282,7 +287,7 @@ class UpdateRecord:
     @property
     def window(self) -> int:
         """Id of the window it is in."""
-        return self.id // 16
+        return window_of(self.id)
 
     @property
     def index(self) -> int:

@@ -43,7 +43,7 @@ from bafl.store.cid import root_of
 from bafl.store.shelf import Shelf
 from bafl.tasks.arrays import load_arrays, state_arrays
 from bafl.tasks.base import Checked, Task, TrainContext, TrainingStopped, holdout_of
-from bafl.types import Encoding, Root, UpdateHeader, View, Window
+from bafl.types import Encoding, Root, UpdateHeader, View, Window, window_of
 
 __all__ = ["Bench", "ChainClock", "JobStopped", "Judge", "Work", "honest", "model_for"]
 
@@ -242,7 +242,7 @@ class Work:
         if own is None:
             return  # a reorg took it
         self.shelf.publish(own.trained.root)
-        self.journal.pin(action.update // 16, own.trained.root)
+        self.journal.pin(window_of(action.update), own.trained.root)
         self.journal.published(action.update)
 
     def resolve(self, action: protocol.Resolve) -> None:
