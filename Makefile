@@ -14,7 +14,8 @@ export HARDHAT_DISABLE_TELEMETRY := true
 
 PYTHON := .venv/bin/python
 HARDHAT := node_modules/.bin/hardhat
-TYPED := bafl tests scripts/export_artifacts scripts/mutate scripts/prove $(sort $(foreach file,\
+TYPED := bafl tests scripts/coverage scripts/export_artifacts scripts/mutate scripts/prove \
+	scripts/slither $(sort $(foreach file,\
 	$(wildcard benchmarks/*.py benchmarks/*/*.py examples/*.py examples/*/*.py),\
 	$(firstword $(subst /, ,$(file)))))
 FORMATTED := 'contracts/**/*.sol' hardhat.config.js package.json .prettierrc .solhint.json
@@ -62,9 +63,8 @@ invariants: setup ## A million calls of the invariants' handler: hours
 	@INVARIANT_RUNS=2000 INVARIANT_DEPTH=500 $(HARDHAT) test solidity --grep invariant_ \
 		contracts/test/Invariants.t.sol
 
-# Costs are not those of code that also counts its lines.
-coverage: setup ## Lines of the contracts that the Solidity tests run
-	@HARDHAT_OUT=build/coverage $(HARDHAT) test solidity --coverage --grep-exclude CostsAtMost
+coverage: setup ## Lines and branches of the contracts that the Solidity tests run: ten minutes
+	@scripts/coverage
 
 mutants: setup ## Break the contracts on purpose; writes benchmarks/results/mutation.json
 	@scripts/mutate
@@ -104,4 +104,4 @@ python-tests: setup
 		$(PYTHON) -m pytest -q
 
 clean: ## Remove what was built, not what was installed
-	rm -rf artifacts cache coverage dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf artifacts cache dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis

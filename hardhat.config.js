@@ -49,9 +49,6 @@ const test = {
 
 const tests = "contracts/test";
 
-// Counting lines needs no short code: without viaIR the whole takes seconds.
-const isCounting = process.argv.includes("--coverage");
-
 const compiled = ({ viaIR = true, runs = 500 } = {}) => ({
   version: "0.8.37",
   path: compiler,
@@ -65,7 +62,7 @@ const compiled = ({ viaIR = true, runs = 500 } = {}) => ({
 export default defineConfig({
   plugins: [quietLibraries],
   solidity: {
-    compilers: [compiled({ viaIR: !isCounting })],
+    compilers: [compiled()],
     overrides: {
       // What a window costs is mostly its loops, and this library has room for them.
       "contracts/libraries/Judging.sol": compiled({ runs: 20_000 }),
@@ -83,7 +80,6 @@ export default defineConfig({
     cache: join(out, "cache"),
     artifacts: join(out, "artifacts"),
   },
-  coverage: { skipFiles: ["contracts/test/**"] },
   test: {
     solidity: {
       profiles: {

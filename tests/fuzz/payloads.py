@@ -1,20 +1,17 @@
-"""Hostile payloads, guided by coverage (libFuzzer), for as long as one likes.
-
-    python -m venv /tmp/fuzz && /tmp/fuzz/bin/pip install atheris numpy
-    PYTHONPATH=. /tmp/fuzz/bin/python -m tests.fuzz.payloads /tmp/corpus -max_total_time=600
+"""Hostile payloads, guided by coverage: `tests/fuzz/guided.py` says how to run it.
 
 A crash is a payload that breaks what `tests/unit/codec/hostile.py` says; its file is the payload,
-behind one byte that says as what it is read. atheris is no dependency of this project.
+behind one byte that says as what it is read.
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
-import tracemalloc
 from pathlib import Path
 
 import atheris
+
+from tests.fuzz.guided import fuzz
 
 with atheris.instrument_imports(include=["bafl"]):
     from tests.unit.codec.hostile import KINDS, Tally, good, judge
@@ -29,25 +26,10 @@ def one(data: bytes) -> None:
         judge(FOLDER / "payload", data[1:], KINDS[data[0] % len(KINDS)], TALLY)
 
 
-def seed(corpus: Path) -> None:
-    """Write sound payloads into the corpus, for libFuzzer to start from."""
-    corpus.mkdir(parents=True, exist_ok=True)
-    for number, kind in enumerate(KINDS):
-        for variant in range(3):
-            payload = bytes([number]) + good(FOLDER, kind, variant)
-            (corpus / f"sound-{number}-{variant}").write_bytes(payload)
-
-
-def main() -> None:
-    """Fuzz; the arguments are libFuzzer's, the first one that is no option the corpus."""
-    for argument in sys.argv[1:]:
-        if not argument.startswith("-"):
-            seed(Path(argument))
-            break
-    tracemalloc.start()
-    atheris.Setup([*sys.argv, "-max_len=8192"], one)
-    atheris.Fuzz()
-
-
 if __name__ == "__main__":
-    main()
+    sound = {
+        f"sound-{number}-{variant}": bytes([number]) + good(FOLDER, kind, variant)
+        for number, kind in enumerate(KINDS)
+        for variant in range(3)
+    }
+    fuzz(one, 8192, sound)

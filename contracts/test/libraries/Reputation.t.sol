@@ -7,25 +7,16 @@ import {Test} from "../Vm.sol";
 contract ReputationTest is Test {
     uint256 private constant PPM = 1e6;
 
-    function testFuzz_afterPaid_climbsTowardOne(uint24 reputation) public pure {
-        vm.assume(reputation <= PPM);
-        vm.assertEq(Reputation.afterPaid(reputation), reputation + (5 * (PPM - reputation)) / 100);
-    }
+    error MovesWrongly(uint256 reputation);
 
-    function testFuzz_afterRejected_fallsByAFifth(uint24 reputation) public pure {
-        vm.assume(reputation <= PPM);
-        vm.assertEq(
-            Reputation.afterRejected(reputation),
-            reputation - (20 * uint256(reputation)) / 100
-        );
-    }
-
-    function testFuzz_afterMissed_keepsNineTenths(uint24 reputation) public pure {
-        vm.assume(reputation <= PPM);
-        vm.assertEq(
-            Reputation.afterMissed(reputation),
-            reputation - (10 * uint256(reputation)) / 100
-        );
+    function test_moves_areThoseOfTheRuleForEveryReputation() public pure {
+        for (uint256 reputation = 0; reputation <= PPM; ++reputation) {
+            bool isRight =
+                Reputation.afterPaid(reputation) == reputation + (5 * (PPM - reputation)) / 100 &&
+                    Reputation.afterRejected(reputation) == reputation - (20 * reputation) / 100 &&
+                    Reputation.afterMissed(reputation) == reputation - (10 * reputation) / 100;
+            if (!isRight) revert MovesWrongly(reputation);
+        }
     }
 
     function testFuzz_afterAgreement_staysBetweenItselfAndItsAim(
