@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, PlainValidator, ValidationInfo
 
@@ -21,6 +21,9 @@ from bafl.urls import gateway_url, masked
 
 MONEY_BITS = 96
 IN_A_TOKEN = "in_a_token"  # noqa: S105
+_Given = TypeVar("_Given")
+_Read = TypeVar("_Read")
+
 ENTRY_FORM = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 
 
@@ -30,15 +33,7 @@ def _counted(
     """Accept a string with a unit, or a whole number of `plain`, that fits the contract's type."""
 
     def read(value: object) -> int:
-        if isinstance(value, str):
-            try:
-                number = parse(value)
-            except ValueError as error:
-                raise ValueError(f"needs {error}") from None
-        elif type(value) is int:
-            number = value
-        else:
-            raise ValueError(f"needs a unit, such as {example}, or a whole number of {plain}")
+        number = _read(value, parse, plain, example)
         _fits(number, bits, plain)
         return number
 
@@ -55,25 +50,34 @@ def _money(
     """
 
     def check(value: object, info: ValidationInfo) -> int | units.Amount:
-        is_native = known and not (info.context or {}).get(IN_A_TOKEN)
         if isinstance(value, units.Amount):
             return value
-        if isinstance(value, str):
-            try:
-                amount = read(value)
-                if not is_native:
-                    return amount
-                number = units.ETHER.count(amount)
-            except ValueError as error:
-                raise ValueError(f"needs {error}") from None
-        elif type(value) is int:
-            number = value
-        else:
-            raise ValueError(f"needs a unit, such as {example}, or a whole number of {plain}")
-        _fits(number, MONEY_BITS, plain)
-        return number
+        is_native = known and not (info.context or {}).get(IN_A_TOKEN)
+        amount = _read(value, read, plain, example)
+        if isinstance(amount, units.Amount):
+            if not is_native:
+                return amount
+            amount = _needed(units.ETHER.count, amount)
+        _fits(amount, MONEY_BITS, plain)
+        return amount
 
     return PlainValidator(check)
+
+
+def _read(value: object, parse: Callable[[str], _Read], plain: str, example: str) -> _Read | int:
+    """Return what text says, or a whole number of `plain` itself."""
+    if isinstance(value, str):
+        return _needed(parse, value)
+    if type(value) is int:
+        return value
+    raise ValueError(f"needs a unit, such as {example}, or a whole number of {plain}")
+
+
+def _needed(parse: Callable[[_Given], _Read], given: _Given) -> _Read:
+    try:
+        return parse(given)
+    except ValueError as error:
+        raise ValueError(f"needs {error}") from None
 
 
 def _fits(number: int, bits: int, plain: str) -> None:

@@ -11,7 +11,6 @@ import threading
 import urllib.request
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urljoin, urlsplit
 
@@ -66,12 +65,7 @@ class HttpSession:
         self._session = self._await(_open(self._deadline))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._await(self._session.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

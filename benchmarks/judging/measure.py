@@ -10,9 +10,9 @@ from statistics import fmean
 
 from bafl.data import load
 from bafl.devnet import Anvil
-from benchmarks.judging.chain import ChainTally
 from benchmarks.judging.federation import Outcome, run
 from benchmarks.judging.participants import Case
+from tests.reference.on_chain import ChainTally
 
 PROCESSES = 2
 ATTACKS = (("flip", 2), ("flip", 3), ("flip", 4), ("none", 0), ("zero", 1), ("noise", 1))

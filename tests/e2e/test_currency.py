@@ -27,24 +27,12 @@ from bafl.units import ETHER as NATIVE_CURRENCY
 from bafl.units import Currency
 from tests.e2e.chain_life import BOTH, GENESIS, Life, funded, parameters
 from tests.e2e.test_cli import bafl, ok, refused
+from tests.foreign import ForeignCall
 
 ROOT = Path(__file__).parents[2]
 UNIT = 10**6
 GOOD = (300, 200, 100)
 TOKENS = ("PlainToken", "FeeToken", "SilentToken")
-
-
-@dataclass(frozen=True, slots=True)
-class TokenCall:
-    """A call of a token of the tests, which no artifact of ours knows."""
-
-    name: str
-    encoded: bytes
-    to: str
-    value_wei: int = 0
-
-    def data(self) -> bytes:
-        return self.encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +45,7 @@ class Token:
 
     def do(self, name: str, *arguments: Any, sender: Sender | None = None) -> None:
         encoded = Interface(self.artifact.abi).encode(name, arguments)
-        call: Any = TokenCall(name, encoded, self.address)
+        call: Any = ForeignCall(name, encoded, self.address)
         (sender or self.sender).send(call)
 
     def of(self, account: str) -> int:

@@ -8,10 +8,10 @@ import pytest
 
 from bafl.data import DataSet, load
 from bafl.devnet import Anvil
-from benchmarks.judging.chain import ChainTally
 from benchmarks.judging.federation import Outcome, run
 from benchmarks.judging.participants import Case
 from tests.reference import tally as reference
+from tests.reference.on_chain import ChainTally
 
 SMALL = functools.partial(
     Case, task="digits", samples=1438, alpha=0.5, windows=6, epochs=6, batch_size=16

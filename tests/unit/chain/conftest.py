@@ -15,25 +15,13 @@ from bafl.chain.compile import compile_contracts
 from bafl.chain.connection import Connection
 from bafl.chain.sender import Sender
 from bafl.devnet import Anvil
+from tests.foreign import ForeignCall
 from tests.unit.chain.proxy import Proxy
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
 ROOT = Path(__file__).parents[3]
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeCall:
-    """A call of the probe, which `Call` cannot name: no artifact of ours has it."""
-
-    name: str
-    encoded: bytes
-    to: str
-    value_wei: int = 0
-
-    def data(self) -> bytes:
-        return self.encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +33,7 @@ class Probe:
     block: int
 
     def call(self, name: str, *arguments: Any, value_wei: int = 0) -> Any:
-        return ProbeCall(name, self.interface.encode(name, arguments), self.address, value_wei)
+        return ForeignCall(name, self.interface.encode(name, arguments), self.address, value_wei)
 
     def count(self, connection: Connection) -> int:
         answer = connection.call(self.address, self.interface.encode("count", ()))

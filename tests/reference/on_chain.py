@@ -1,4 +1,4 @@
-"""The contract's own tally, asked on an in-memory Anvil."""
+"""The contract's own tally, asked on an Anvil."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ _INPUT: Final = (
     "uint256[],bool,int256)"
 )
 _OUTPUT: Final = "(int256[],uint256[],uint256[],uint256,int256[],uint256)"
+GAS_LIMIT: Final = 3_000_000 + 600_000
+"""What a tally may cost at most; 600,000 for the call and its calldata."""
 
 
 class ChainTally:
@@ -51,7 +53,7 @@ class ChainTally:
             window.reject_below,
         )
         data = _SELECTOR + encode([_INPUT], [values])
-        call = {"to": self._address, "data": "0x" + data.hex()}
+        call = {"to": self._address, "data": "0x" + data.hex(), "gas": hex(GAS_LIMIT)}
         answer = bytes.fromhex(self._anvil.rpc("eth_call", call, "latest")[2:])
         (found,) = decode([_OUTPUT], answer)
         consensus, verdicts, shares, keep, agreement, overruled = found
