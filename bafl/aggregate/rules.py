@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -71,15 +72,17 @@ def aggregate(
     return rule_of(manifest.rule).aggregate(model, updates, shares_ppm, out)
 
 
-def clipped(updates: Sequence[UpdateFile], clip_medians: int = 2) -> list[Vector]:
+def clipped(updates: Sequence[UpdateFile], clip_medians: int = 2) -> list[Callable[[], Vector]]:
     """A window as a scorer sees it: every update clipped by the median of all it could read.
 
-    Returns float32 arrays of shape (P,), in the order given; an empty list for no updates.
+    Returns what reads each of them, float32 arrays of shape (P,), in the order given; an empty list
+    for no updates.
     """
     if not updates:
         return []
     factors = exact.clip_factors([squared_norm_of(update) for update in updates], clip_medians)
-    return [
-        exact.scaled(update.array(), factor)
-        for update, factor in zip(updates, factors, strict=True)
-    ]
+
+    def read(update: UpdateFile, factor: int) -> Vector:
+        return exact.scaled(update.array(), factor)
+
+    return [partial(read, *each) for each in zip(updates, factors, strict=True)]

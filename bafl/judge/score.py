@@ -20,11 +20,12 @@ Loss = Callable[[Array], float]
 class Candidate:
     """One update of the window as a validator found it: readable, or a code.
 
-    delta: float32 (P,), clipped; None where `code` says why there is none.
+    delta: reads it, float32 (P,), clipped; None where `code` says why there is none. It is called
+    whenever the values are needed, so that a whole window need not fit into memory.
     code: `rules.UNAVAILABLE_OR_COPY` or `rules.MALFORMED`; None where there is a delta.
     """
 
-    delta: Array | None = None
+    delta: Callable[[], Array] | None = None
     code: int | None = None
 
     def __post_init__(self) -> None:
@@ -62,7 +63,7 @@ def score_window(
 
     deltas = {i: u.delta for i, u in enumerate(updates) if u.delta is not None}
     at_base = measure(base)
-    alone = {i: measure(_plus(base, delta)) for i, delta in deltas.items()}
+    alone = {i: measure(_plus(base, delta())) for i, delta in deltas.items()}
     scores = [rules.MALFORMED if u.code is None else u.code for u in updates]
     fit: list[int] = []
     for i, value in alone.items():
@@ -73,11 +74,10 @@ def score_window(
             fit.append(i)
     known = {0: at_base}
     if fit:
-        total = _sum([deltas[i] for i in fit], base.shape)
-        together = _plus(base, total / np.float32(len(fit)))
+        together = _plus(base, _mean([deltas[i] for i in fit], base.shape))
         with_all = known[len(fit)] = measure(together)
         for i in fit:
-            without = measure(_plus(together, deltas[i] / np.float32(-len(fit))))
+            without = measure(_plus(together, deltas[i]() / np.float32(-len(fit))))
             gain = _ratio(without, with_all)
             scores[i] = _rounded(gain, rules.MARGINAL_MIN, rules.MARGINAL_MAX)
     ranked = sorted(deltas, key=lambda i: (-scores[i], i))
@@ -98,22 +98,23 @@ def keep_vote(curve: Sequence[float], epsilon: float = rules.KEEP_EPSILON) -> in
 
 
 def _keep_curve(
-    measure: Loss, base: Array, best_first: Sequence[Array], known: dict[int, float]
+    measure: Loss, base: Array, best_first: Sequence[Callable[[], Array]], known: dict[int, float]
 ) -> list[float]:
     """Loss of base plus the average of the best m updates, m = 0..n; `known` saves repeats."""
     total = np.zeros_like(base)
     curve = [known[0]]
     for m, delta in enumerate(best_first, start=1):
-        total += delta
+        total += delta()
         value = known[m] if m in known else measure(_plus(base, total / np.float32(m)))
         curve.append(value)
     return curve
 
 
-def _sum(deltas: Sequence[Array], shape: tuple[int, ...]) -> Array:
+def _mean(deltas: Sequence[Callable[[], Array]], shape: tuple[int, ...]) -> Array:
     total = np.zeros(shape, np.float32)
     for delta in deltas:
-        total += delta
+        total += delta()
+    total /= np.float32(len(deltas))
     return total
 
 

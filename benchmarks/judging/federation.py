@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -142,7 +143,7 @@ def _candidates(updates: Sequence[Update]) -> list[Candidate]:
     return [
         Candidate(code=rules.UNAVAILABLE_OR_COPY)
         if code
-        else Candidate(scaled(u.delta, next(factors)))
+        else Candidate(partial(scaled, u.delta, next(factors)))
         for u, code in zip(updates, coded, strict=True)
     ]
 

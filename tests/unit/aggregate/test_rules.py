@@ -245,7 +245,7 @@ def test_an_update_for_another_model_is_refused(tmp_path: Path, model: ModelFile
 
 def test_a_scorer_sees_what_the_rule_will_clip_to(tmp_path: Path) -> None:
     updates = window(tmp_path, [0.01, 0.01, 0.02, 5.0])
-    seen = clipped(updates)
+    seen = [read() for read in clipped(updates)]
     limit = 2 * sorted(float(np.linalg.norm(u.array().astype(np.float64))) for u in updates)[1]
     for update, vector in zip(updates, seen, strict=True):
         assert vector.dtype == np.float32

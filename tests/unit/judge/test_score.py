@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import tracemalloc
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -22,8 +23,13 @@ COPY = Candidate(code=rules.UNAVAILABLE_OR_COPY)
 MALFORMED = Candidate(code=rules.MALFORMED)
 CODES = (rules.UNAVAILABLE_OR_COPY, rules.MALFORMED)
 
+
+def update(values: Vector) -> Candidate:
+    return Candidate(lambda: values)
+
+
 coordinates = st.floats(-4, 4, width=16)
-deltas = hnp.arrays(np.float32, 3, elements=coordinates).map(Candidate)
+deltas = hnp.arrays(np.float32, 3, elements=coordinates).map(update)
 windows = st.lists(
     st.one_of(deltas, deltas, deltas, st.sampled_from([COPY, MALFORMED])), max_size=8
 )
@@ -49,15 +55,15 @@ def slowly(loss: Loss, base: Vector, genesis_loss: float, updates: Sequence[Cand
         return 10_000 * (worse - better) / (worse + better) if worse + better else 0.0
 
     n = len(updates)
-    deltas = {i: u.delta for i, u in enumerate(updates) if u.delta is not None}
+    deltas = {i: u.delta() for i, u in enumerate(updates) if u.delta is not None}
     alone = {i: ratio(measure(base), measure(base + deltas[i])) for i in deltas}
     fit = [i for i in deltas if alone[i] >= rules.DISQUALIFIED_BELOW]
     r = len(fit)
     average = sum((deltas[i] for i in fit), np.zeros_like(base)) / np.float32(max(r, 1))
     scores = []
-    for i, update in enumerate(updates):
-        if update.code is not None:
-            scores.append(update.code)
+    for i, each in enumerate(updates):
+        if each.code is not None:
+            scores.append(each.code)
         elif i in fit:
             without = base + average - deltas[i] / np.float32(r)
             marginal = ratio(measure(without), measure(base + average))
@@ -106,7 +112,7 @@ def test_scores_are_codes_or_multiples_of_ten_in_the_ranges_the_contract_takes(
 def test_an_update_that_does_nothing_scores_exactly_zero(
     base: Vector, updates: list[Candidate]
 ) -> None:
-    nothing = Candidate(np.zeros(3, np.float32))
+    nothing = update(np.zeros(3, np.float32))
     verdicts = score_window(bowl, base, 3.0, [*updates, nothing])
     assert verdicts.scores[-1] == 0
 
@@ -127,19 +133,19 @@ def test_few_losses_are_measured(base: Vector, updates: list[Candidate]) -> None
 
 
 def test_codes_pass_through_and_do_not_disturb_the_others() -> None:
-    good = Candidate(np.full(3, 0.5, np.float32))
+    good = update(np.full(3, 0.5, np.float32))
     bare = score_window(bowl, np.zeros(3, np.float32), 3.0, [good])
     mixed = score_window(bowl, np.zeros(3, np.float32), 3.0, [COPY, good, MALFORMED])
     assert mixed.scores == (rules.UNAVAILABLE_OR_COPY, bare.scores[0], rules.MALFORMED)
 
 
 def test_whoever_could_not_read_an_update_does_not_vote_to_cut_it() -> None:
-    good = Candidate(np.full(3, 0.5, np.float32))
+    good = update(np.full(3, 0.5, np.float32))
     assert score_window(bowl, np.zeros(3, np.float32), 3.0, [COPY, good, good]).keep == 3
 
 
 def test_what_adds_something_is_not_cut_however_much_better_the_best_is_alone() -> None:
-    best, good, bad = (Candidate(np.full(3, x, np.float32)) for x in (1.0, 0.3, -0.3))
+    best, good, bad = (update(np.full(3, x, np.float32)) for x in (1.0, 0.3, -0.3))
     losses_of_best_m = [3 * (1 - w) ** 2 + 0.15 for w in (0, 1, 1.3 / 2, 1.6 / 3)]
     assert keep_vote(losses_of_best_m) == 1
     start = np.zeros(3, np.float32)
@@ -148,8 +154,8 @@ def test_what_adds_something_is_not_cut_however_much_better_the_best_is_alone() 
 
 
 def test_poison_that_triples_the_loss_is_disqualified_and_cut() -> None:
-    good = Candidate(np.full(3, 0.9, np.float32))
-    poison = Candidate(np.full(3, -3.0, np.float32))
+    good = update(np.full(3, 0.9, np.float32))
+    poison = update(np.full(3, -3.0, np.float32))
     verdicts = score_window(bowl, np.zeros(3, np.float32), 3.0, [good, poison, good])
     assert verdicts.scores[1] <= rules.ALONE_MAX < 0 < min(verdicts.scores[0], verdicts.scores[2])
     assert verdicts.keep == 2
@@ -160,13 +166,13 @@ def test_a_broken_model_counts_as_the_worst_loss_there_is(broken: float) -> None
     def loss(weights: Vector) -> float:
         return broken if weights[0] > 0 else 1.0
 
-    updates = [Candidate(np.ones(3, np.float32)), Candidate(np.zeros(3, np.float32))]
+    updates = [update(np.ones(3, np.float32)), update(np.zeros(3, np.float32))]
     verdicts = score_window(loss, np.zeros(3, np.float32), 1.0, updates)
     assert verdicts == Verdicts((-10_000, 0), 1)
 
 
 def test_a_sum_that_overflows_is_judged_not_raised() -> None:
-    huge = Candidate(np.full(3, 3e38, np.float32))
+    huge = update(np.full(3, 3e38, np.float32))
     verdicts = score_window(bowl, np.full(3, 3e38, np.float32), 3.0, [huge])
     assert rules.MARGINAL_MIN <= verdicts.scores[0] <= rules.MARGINAL_MAX
 
@@ -177,7 +183,7 @@ def test_a_window_of_codes_alone_asks_for_no_cut() -> None:
 
 
 def test_a_perfect_model_and_genesis_give_zero_not_a_division_by_zero() -> None:
-    verdicts = score_window(bowl, np.ones(3, np.float32), 0.0, [Candidate(np.zeros(3, np.float32))])
+    verdicts = score_window(bowl, np.ones(3, np.float32), 0.0, [update(np.zeros(3, np.float32))])
     assert verdicts == Verdicts((0,), 1)
 
 
@@ -196,10 +202,23 @@ def test_the_keep_vote_is_the_last_point_within_half_more_than_the_least(
 
 
 @pytest.mark.parametrize(
-    ("delta", "code"), [(None, None), (np.zeros(3, np.float32), -32768), (None, 5)]
+    ("delta", "code"), [(None, None), (lambda: np.zeros(3, np.float32), -32768), (None, 5)]
 )
 def test_a_candidate_is_either_a_delta_or_a_known_code(
-    delta: Vector | None, code: int | None
+    delta: Callable[[], Vector] | None, code: int | None
 ) -> None:
     with pytest.raises(ValueError, match=r"either|no code"):
         Candidate(delta, code)
+
+
+def test_a_window_is_scored_in_the_memory_of_a_few_updates() -> None:
+    base = np.zeros(1 << 20, np.float32)
+    updates = [Candidate(lambda: np.full_like(base, 0.1)) for _ in range(16)]
+    tracemalloc.start()
+    try:
+        verdicts = score_window(lambda weights: float(abs(1 - weights[0])), base, 1.0, updates)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert verdicts.keep == 16
+    assert peak < 5 * base.nbytes
