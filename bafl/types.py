@@ -43,6 +43,11 @@ class Encoding(enum.IntEnum):
     TOPK = 2
 
 
+def encoding_name(encoding: int) -> str:
+    """What people call an encoding; of one that this BAFL does not know, its number."""
+    return Encoding(encoding).name.lower() if encoding in set(Encoding) else str(encoding)
+
+
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """One tensor of a model. name: as in torch's state_dict. dtype: a safetensors name."""
@@ -54,13 +59,16 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class UpdateHeader:
-    """Whom and what a payload says it is; a reader checks each field against the chain."""
+    """Whom and what a payload says it is; a reader checks each field against the chain.
+
+    encoding: an `Encoding`, unless its author declared another number.
+    """
 
     chain_id: int
     federation: str
     participant: str
     base_version: int
-    encoding: Encoding
+    encoding: int
 
 
 # --- what the contract says: IFederation.sol says what each field means; the order is the same ---
@@ -274,13 +282,16 @@ def window_of(update: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class UpdateRecord:
-    """An `UpdateSubmitted` event. Its window is `id // 16`, its place there `id % 16`."""
+    """An `UpdateSubmitted` event. Its window is `id // 16`, its place there `id % 16`.
+
+    encoding: as its author declared it, which need not be an `Encoding`.
+    """
 
     id: int
     participant: str
     base_version: int
     root: Root
-    encoding: Encoding
+    encoding: int
     samples: int
     block: int
 

@@ -12,7 +12,7 @@ from eth_utils.crypto import keccak
 
 from bafl.chain.abi import address_of, interface
 from bafl.errors import UsageError
-from bafl.types import Encoding, Role, Root
+from bafl.types import Role, Root
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,9 +61,9 @@ class Creation:
 # --- the window ---
 
 
-def submit_update(base_version: int, root: Root, encoding: Encoding, samples: int) -> Call:
+def submit_update(base_version: int, root: Root, encoding: int, samples: int) -> Call:
     """Record an update relative to `base_version`. samples: rows trained on."""
-    args = (base_version, root.digest, root.codec, int(encoding), samples)
+    args = (base_version, root.digest, root.codec, encoding, samples)
     return Call("submitUpdate", args)
 
 

@@ -16,7 +16,6 @@ from bafl.chain.records import Attestation, Reveal, Settlement, Turn
 from bafl.errors import ChainError
 from bafl.types import (
     PPM,
-    Encoding,
     Root,
     Tallied,
     UpdateRecord,
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 _VERDICT = converter(Verdict)
 _VOID = converter(VoidReason)
-_ENCODING = converter(Encoding)
 _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -216,7 +214,7 @@ class History:
             participant=author,
             base_version=a["baseVersion"],
             root=_root(a["rootDigest"], a["rootCodec"], f"update {update_id}"),
-            encoding=_ENCODING(a["encoding"], f"update {update_id}"),
+            encoding=a["encoding"],
             samples=a["samples"],
             block=event.block,
         )

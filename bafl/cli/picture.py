@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bafl.explain import Explanation, case_of, explain, phase_of
-from bafl.types import NO_SEAT, PPM, START_REPUTATION, Phase, Role, UpdateRecord, View, Window
+from bafl.types import (
+    NO_SEAT,
+    PPM,
+    START_REPUTATION,
+    Phase,
+    Role,
+    UpdateRecord,
+    View,
+    Window,
+    encoding_name,
+)
 
 if TYPE_CHECKING:
     from bafl.chain.federation import Federation
@@ -179,7 +189,7 @@ def judged_json(item: Judged, cid: str) -> Mapping[str, Any]:
         "participant": record.participant,
         "baseVersion": record.base_version,
         "cid": cid,
-        "encoding": record.encoding.name.lower(),
+        "encoding": encoding_name(record.encoding),
         "samples": record.samples,
         "block": record.block,
         "verdict": item.explanation.verdict,

@@ -16,7 +16,7 @@ from bafl.codec.int8 import Int8
 from bafl.codec.model import check_vector, spans
 from bafl.codec.topk import TopK
 from bafl.manifest import Manifest
-from bafl.types import Encoding, TensorSpec, UpdateHeader
+from bafl.types import Encoding, TensorSpec, UpdateHeader, encoding_name
 
 Array = npt.NDArray[Any]
 Vector = npt.NDArray[np.float32]
@@ -51,7 +51,7 @@ class Codec(Protocol):
         """Values start to stop (exclusive); start is a multiple of 256."""
 
 
-CODECS: Mapping[Encoding, Codec] = {
+CODECS: Mapping[int, Codec] = {
     Encoding.FLOAT32: Float32(),
     Encoding.INT8: Int8(),
     Encoding.TOPK: TopK(),
@@ -103,15 +103,15 @@ def partition(manifest: Manifest, size: int = BLOCK) -> Iterator[tuple[TensorSpe
             yield spec, start, min(start + size, last - first)
 
 
-def codec_of(encoding: Encoding, manifest: Manifest) -> Codec:
+def codec_of(encoding: int, manifest: Manifest) -> Codec:
     """The codec of an encoding. Raises EncodingRefused if the manifest or we do not allow it."""
-    allowed = [e for e in CODECS if e in manifest.encodings]
+    allowed = {known: codec for known, codec in CODECS.items() if known in manifest.encodings}
     if encoding not in allowed:
-        names = ", ".join(e.name.lower() for e in allowed)
+        names = ", ".join(map(encoding_name, allowed))
         raise errors.EncodingRefused(
-            f"encoding {Encoding(encoding).name.lower()} is not allowed here; use one of: {names}"
+            f"encoding {encoding_name(encoding)} is not allowed here; use one of: {names}"
         )
-    return CODECS[encoding]
+    return allowed[encoding]
 
 
 def encoding_for(manifest: Manifest, wanted: Encoding | None = None) -> Encoding:

@@ -131,6 +131,14 @@ def test_a_view_is_what_the_single_views_say(life: Life, file: HistoryFile) -> N
     assert [life.federation.seat_of(seat) for seat in weights] == [s.address for s in seated]
 
 
+def test_what_an_author_may_declare_stops_no_reader(life: Life, file: HistoryFile) -> None:
+    author = life.people[0]
+    author.send(calls.submit_update(0, Root(digest(1), RAW), 255, 2**32 - 1))
+    (record,) = file.sync().updates(1)
+    assert (record.encoding, record.samples) == (255, 2**32 - 1)
+    assert 1 in life.federation.view(author.address).participant.pending_windows
+
+
 def test_constants_are_those_deployed(life: Life) -> None:
     federation = life.federation
     assert federation.parameters == parameters(life.owner.address)

@@ -78,7 +78,7 @@ class Past:
         return root
 
     def record(
-        self, window: int, root: Root, by: int, base: int = 0, encoding: Encoding = Encoding.INT8
+        self, window: int, root: Root, by: int, base: int = 0, encoding: int = Encoding.INT8
     ) -> None:
         """An update on the chain, whatever its root stands for."""
         self.tell(
@@ -88,7 +88,7 @@ class Past:
             baseVersion=base,
             rootDigest=root.digest,
             rootCodec=root.codec,
-            encoding=int(encoding),
+            encoding=encoding,
             samples=10,
         )
 

@@ -586,9 +586,10 @@ def test_a_payload_that_breaks_the_format_is_malformed(work: Work, past: Past) -
     past.record(1, past.put_bytes(b"no tensors at all"), by=2)
     past.record(1, past.history.updates(1)[0].root, by=3)  # a copied file names its author
     past.record(1, past.put_bytes(bytes(LIMIT + 1)), by=4)
+    past.record(1, past.history.updates(1)[0].root, by=5, encoding=255)  # nobody knows it
     first, *others = scores(work, judged(past, work)).scores
     assert first >= rules.ALONE_MIN
-    assert others == [rules.MALFORMED] * 3
+    assert others == [rules.MALFORMED] * 4
 
 
 def test_blames_no_author_for_bytes_lost_on_our_own_disk(work: Work, past: Past) -> None:
