@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bafl import protocol
 from bafl.aggregate import exact
 from bafl.aggregate.clipped_mean import squared_norm_of
-from bafl.aggregate.rules import clipped
+from bafl.aggregate.rules import rule_of
 from bafl.chain.history import History
 from bafl.codec.update import UpdateFile, partition, read_update
 from bafl.errors import BaflError, ManifestError, PayloadError, StoreError
@@ -25,7 +25,7 @@ from bafl.judge.copies import copies, tiny
 from bafl.judge.score import Candidate, Loss, Verdicts, score_window
 from bafl.replay import Federal
 from bafl.store.shelf import ABSENT, Shelf
-from bafl.types import UpdateRecord
+from bafl.types import Root, UpdateRecord
 
 log = logging.getLogger("bafl.node")
 
@@ -63,24 +63,30 @@ def candidates(
     shelf: Shelf,
     patience_s: float,
     go_on: Callable[[], object],
+    keep: Callable[[list[Root]], object] = lambda _: None,
 ) -> list[Candidate]:
     """Fetch a window's payloads and say of each what there is to judge.
 
     patience_s: how long to wait for what is missing. go_on: called often; what it raises ends it.
+    keep: told which payloads are updates of this federation.
     Raises StoreError where our own store or disk is to blame: an author is not.
     """
     records = history.updates(window)
     found, codes = _fetch(federal, records, shelf, patience_s, go_on)
-    norms = {id_: exact.norm_of(squared_norm_of(file)) for id_, file in found.items()}
+    keep([record.root for record in records if record.id in found])
+    squared = {id_: squared_norm_of(file) for id_, file in found.items()}
     # Updates that are nothing say nothing about how large an update is.
-    sized = sorted(norm for norm in norms.values() if norm > 0)
-    median = sized[(len(sized) - 1) // 2] if sized else 0.0
+    sized = [value for value in squared.values() if value > 0]
+    median = exact.norm_of(exact.lower_median(sized)) if sized else 0.0
     copied = _copies(federal, history, window, shelf, found, go_on)
-    for id_, norm in norms.items():
-        if tiny(norm, median) or id_ in copied:
+    for id_, value in squared.items():
+        if tiny(exact.norm_of(value), median) or id_ in copied:
             codes[id_] = rules.UNAVAILABLE_OR_COPY
             del found[id_]
-    deltas = dict(zip(found, clipped(list(found.values())), strict=True))
+    clipped = rule_of(federal.manifest.rule).clipped(
+        list(found.values()), [squared[id_] for id_ in found]
+    )
+    deltas = dict(zip(found, clipped, strict=True))
     return [
         Candidate(code=codes[r.id]) if r.id in codes else Candidate(delta=deltas[r.id])
         for r in records

@@ -13,6 +13,7 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 from numpy.typing import NDArray
 
+from bafl.aggregate.rules import rule_of
 from bafl.chain.calls import Creation
 from bafl.chain.currency import read_currency, require_balance
 from bafl.chain.deploy import (
@@ -104,9 +105,7 @@ def draft(settings: FederationSettings, task: Task) -> Draft:
         "metric": _metric(settings, task),
         "size_limit": settings.payload.size_limit or 2 * size + ROOM + 200 * len(specs),
         "encodings": settings.payload.encodings,
-        "rule": RuleSpec(settings.rule.name, settings.rule.parameters)
-        if settings.rule
-        else RuleSpec(),
+        "rule": _rule(settings),
     }
     # The genesis model's bytes do not depend on its own CID, so any will do to write it.
     unknown = cid(Root(bytes(32), 0x55))
@@ -274,6 +273,15 @@ def _metric(settings: FederationSettings, task: Task) -> Metric:
         return Metric(settings.metric.name, settings.metric.unit, settings.metric.direction)
     own = task.metric
     return Metric(own.name, own.unit, "higher" if own.higher_is_better else "lower")
+
+
+def _rule(settings: FederationSettings) -> RuleSpec:
+    rule = RuleSpec()
+    if settings.rule is not None:
+        own = rule.parameters if settings.rule.name == rule.name else {}
+        rule = RuleSpec(settings.rule.name, {**own, **settings.rule.parameters})
+    rule_of(rule)
+    return rule
 
 
 def _snake(name: str) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bafl import protocol, replay
+from bafl.aggregate.rules import rule_of
 from bafl.bench import Bench, Judge, candidates, honest
 from bafl.chain.history import History
 from bafl.codec.errors import TensorError
@@ -80,9 +81,10 @@ class ChainClock:
 def model_for(task: Task, manifest: Manifest) -> Any:
     """Return a model of the task's, looked at whether the federation can train it.
 
-    Raises ManifestError if it does not fit the manifest, TaskError for a number of samples that
-    cannot be declared, or for what a task that checks itself finds.
+    Raises ManifestError if it does not fit the manifest, or for a rule this BAFL does not know;
+    TaskError for a number of samples that cannot be declared, or what a task's own check finds.
     """
+    rule_of(manifest.rule)
     if not 1 <= task.samples <= _MOST_SAMPLES:
         raise TaskError(f"task {task.name} has {task.samples} samples; give it at least one")
     model = task.model()
@@ -275,8 +277,12 @@ class Work:
                 f"{window.id}: it lags behind, or drops logs"
             )
         base, genesis = self._model(window.base_version), self._model(0)
-        for record in records:
-            self.journal.pin(window.id, record.root)
+
+        def keep(roots: list[Root]) -> None:
+            for root in roots:
+                self.journal.pin(window.id, root)
+            self.shelf.hold(roots)
+
         found = candidates(
             self.federal,
             history,
@@ -284,6 +290,7 @@ class Work:
             self.shelf,
             self._patience_s(window),
             lambda: self._go_on(contents),
+            keep,
         )
         measure = holdout_of(self.task, self._seed("holdout", window.id))
         start, first = flat(base), flat(genesis)
@@ -331,8 +338,8 @@ class Work:
     def forget(self, action: protocol.Forget) -> None:
         """Let go of a window's payloads that are part of no version; the store keeps the others.
 
-        Whatever a window holds, nothing that a version rests on is let go: anybody may submit the
-        root of an accepted update, or of the manifest.
+        Anybody may submit any root. So nothing that a version rests on is let go, and nothing is
+        unpinned that was not seen to be an update, or made here.
         """
         window, history = action.window, self.history
         versions = {record.root for record in history.versions}
@@ -342,6 +349,8 @@ class Work:
         later = self.journal.pinned_after(window)
         for root in held - needed - later:
             self.shelf.drop(root)
+        for root in {record.root for record in history.updates(window)} - held - needed - later:
+            self.shelf.remove(root)
         for root in ((self._used(window) | held & needed) - versions - later) & self.shelf.roots():
             if self.shelf.store.has(root):
                 self.shelf.remove(root)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from bafl.codec.model import ModelFile
 from bafl.codec.update import UpdateFile
 from bafl.errors import RefusedError
+
+Vector = npt.NDArray[np.float32]
 
 
 class AggregationError(RefusedError):
@@ -47,6 +52,15 @@ class Rule(Protocol):
         updates, shares_ppm: the accepted ones, in the chain's order; shares are integers of 1e6
         that sum to at most 1e6. Raises AggregationError if they are not, StoreError when the disk
         refuses; nothing is left at out then.
+        """
+
+    def clipped(
+        self, updates: Sequence[UpdateFile], squared_norms: Sequence[int]
+    ) -> list[Callable[[], Vector]]:
+        """A window as a scorer sees it: every update as the rule clips it among these.
+
+        squared_norms: theirs, see `exact.SquaredNorm`. Returns what reads each of them, float32
+        arrays of shape (P,), in the order given; an empty list for no updates.
         """
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
 from bafl.aggregate import exact
-from bafl.aggregate.base import Aggregation, check_inputs
+from bafl.aggregate.base import Aggregation, Vector, check_inputs
 from bafl.codec.model import ModelFile, write_model_blocks
 from bafl.codec.update import BLOCK, UpdateFile, partition
 from bafl.types import TensorSpec
@@ -52,6 +53,19 @@ class ClippedMean:
             median_norm=exact.norm_of(exact.lower_median(squared)),
             factors=tuple(factor / exact.ONE for factor in factors),
         )
+
+    def clipped(
+        self, updates: Sequence[UpdateFile], squared_norms: Sequence[int]
+    ) -> list[Callable[[], Vector]]:
+        """Every update, clipped among these, for a scorer; see `Rule.clipped`."""
+        if not updates:
+            return []
+        factors = exact.clip_factors(squared_norms, self.clip_medians)
+
+        def read(update: UpdateFile, factor: int) -> Vector:
+            return exact.scaled(update.array(), factor)
+
+        return [partial(read, *each) for each in zip(updates, factors, strict=True)]
 
     def _parts(
         self,

@@ -1,24 +1,17 @@
-"""The rules by name, and what a scorer shares with them."""
+"""The rules by name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from bafl.aggregate import exact
 from bafl.aggregate.base import Aggregation, Rule
-from bafl.aggregate.clipped_mean import ClippedMean, squared_norm_of
+from bafl.aggregate.clipped_mean import ClippedMean
 from bafl.codec.model import ModelFile
 from bafl.codec.update import UpdateFile
 from bafl.errors import ManifestError
 from bafl.manifest import Manifest, RuleSpec
-
-Vector = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +63,3 @@ def aggregate(
     Raises ManifestError for a rule this BAFL does not know, AggregationError, StoreError.
     """
     return rule_of(manifest.rule).aggregate(model, updates, shares_ppm, out)
-
-
-def clipped(updates: Sequence[UpdateFile], clip_medians: int = 2) -> list[Callable[[], Vector]]:
-    """A window as a scorer sees it: every update clipped by the median of all it could read.
-
-    Returns what reads each of them, float32 arrays of shape (P,), in the order given; an empty list
-    for no updates.
-    """
-    if not updates:
-        return []
-    factors = exact.clip_factors([squared_norm_of(update) for update in updates], clip_medians)
-
-    def read(update: UpdateFile, factor: int) -> Vector:
-        return exact.scaled(update.array(), factor)
-
-    return [partial(read, *each) for each in zip(updates, factors, strict=True)]

@@ -62,7 +62,7 @@ class Shelf:
     def gather(
         self, roots: Iterable[Root], seconds: float, go_on: Callable[[], object] = lambda: None
     ) -> dict[Root, Path | BaflError]:
-        """Fetch many payloads at once and pin them in the store; none waits for another.
+        """Fetch many payloads at once; none waits for another.
 
         Each is asked for again until it is there or `seconds` have passed. go_on: called while
         waiting; what it raises ends the waiting.
@@ -78,9 +78,6 @@ class Shelf:
                 found[root] = self._patiently(root, ends, over)
             except (StoreError, PayloadError) as error:
                 found[root] = error
-                return
-            with contextlib.suppress(StoreError):  # it is on the shelf, and a pin can wait
-                self._hold(root)
 
         for root in wanted:
             # Daemons: a store that does not keep its timeout holds up nobody, not even the exit.
@@ -152,6 +149,25 @@ class Shelf:
         """Put a payload of the shelf into the store, pinned there."""
         self.store.put(self._of(root))
 
+    def hold(self, roots: Iterable[Root]) -> None:
+        """Pin payloads of the shelf in the store, which lacks what a gateway gave; in a while.
+
+        Only what was read and is ours to let go of later: a stranger may name any root, also of
+        what somebody else pinned there.
+        """
+
+        def each() -> None:
+            for root in wanted:
+                with contextlib.suppress(StoreError):  # it is on the shelf, and a pin can wait
+                    if self.store.has(root):
+                        self.store.pin(root)
+                    else:
+                        self.store.put(self._of(root))
+
+        wanted = list(roots)
+        # A daemon: a store that hangs holds up nobody.
+        threading.Thread(target=each, name="pin", daemon=True).start()
+
     def drop(self, root: Root) -> None:
         """Take a payload off the shelf and unpin it in the store."""
         self.remove(root)
@@ -161,13 +177,6 @@ class Shelf:
         """Take a payload off the shelf; the store keeps what it has."""
         with _disk(self.folder):
             self._of(root).unlink(missing_ok=True)
-
-    def _hold(self, root: Root) -> None:
-        """Pin a payload of the shelf in the store, which lacks it if a gateway gave it."""
-        if self.store.has(root):
-            self.store.pin(root)
-        else:
-            self.store.put(self._of(root))
 
     def _patiently(self, root: Root, ends: float, over: threading.Event) -> Path:
         told = False

@@ -51,6 +51,20 @@ def test_a_rule_and_a_limit_of_ones_own_are_in_the_manifest() -> None:
     assert manifest.size_limit == 1 << 20
 
 
+def test_a_rule_that_no_node_could_follow_is_refused() -> None:
+    with pytest.raises(ManifestError, match="this BAFL knows clipped-mean"):
+        drafted(rule={"name": "clipped-man"})
+    with pytest.raises(ManifestError, match=r"clip_medians is 0; allowed are 1 to 1000"):
+        drafted(rule={"name": "clipped-mean", "clip_medians": 0})
+    with pytest.raises(ManifestError, match="takes"):
+        drafted(rule={"name": "clipped-mean", "clip_median": 3})
+
+
+def test_a_parameter_of_the_rule_that_is_not_given_has_its_default() -> None:
+    manifest = drafted(rule={"name": "clipped-mean", "clip_medians": 3}).manifest
+    assert manifest.rule.parameters == {"clip_medians": 3, "server_rate_ppm": 1_000_000}
+
+
 def test_a_limit_below_the_model_is_refused() -> None:
     with pytest.raises(ManifestError, match="size_limit is 100 bytes, but a model has"):
         drafted(payload={"size_limit": 100})

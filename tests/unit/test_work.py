@@ -730,6 +730,19 @@ def test_keeps_what_somebody_submits_again_to_have_it_dropped(
     assert not work.shelf.has(used_root(past, 0))
 
 
+def test_lets_go_of_nothing_that_is_not_its_own(work: Work, past: Past, store: Stubborn) -> None:
+    """A stranger names what this machine's operator pinned: data, another federation's model."""
+    theirs = past.put_bytes(b"a data set that took weeks")
+    store.pin(theirs)
+    past.submit(1, honest_deltas(past, 1)[0], by=1)
+    past.record(1, theirs, by=2)
+    assert scores(work, judged(past, work)).scores[1] == rules.MALFORMED
+    past.void(1)
+    work.forget(protocol.Forget(1))
+    assert pinned(store, theirs)
+    assert not work.shelf.has(theirs)
+
+
 def test_keeps_what_the_store_does_not_have(work: Work, past: Past) -> None:
     past.version(1, honest_deltas(past, 1), [1_000_000])
     root = past.history.updates(1)[0].root

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from bafl.aggregate import exact
 from bafl.aggregate.base import AggregationError
-from bafl.aggregate.clipped_mean import ClippedMean
-from bafl.aggregate.rules import RULES, aggregate, clipped, rule_of
+from bafl.aggregate.clipped_mean import ClippedMean, squared_norm_of
+from bafl.aggregate.rules import RULES, aggregate, rule_of
 from bafl.codec.model import ModelFile, flat, read_model, write_model
 from bafl.codec.update import UpdateFile
 from bafl.errors import ManifestError
@@ -243,17 +243,20 @@ def test_an_update_for_another_model_is_refused(tmp_path: Path, model: ModelFile
         aggregate(model, [update], [1_000_000], MANIFEST, tmp_path / "next")
 
 
-def test_a_scorer_sees_what_the_rule_will_clip_to(tmp_path: Path) -> None:
+@pytest.mark.parametrize("medians", [1, 2, 10])
+def test_a_scorer_sees_what_the_rule_will_clip_to(tmp_path: Path, medians: int) -> None:
     updates = window(tmp_path, [0.01, 0.01, 0.02, 5.0])
-    seen = [read() for read in clipped(updates)]
-    limit = 2 * sorted(float(np.linalg.norm(u.array().astype(np.float64))) for u in updates)[1]
+    rule = rule_of(RuleSpec(parameters={"clip_medians": medians, "server_rate_ppm": 1_000_000}))
+    seen = [read() for read in rule.clipped(updates, [squared_norm_of(u) for u in updates])]
+    limit = (
+        medians * sorted(float(np.linalg.norm(u.array().astype(np.float64))) for u in updates)[1]
+    )
     for update, vector in zip(updates, seen, strict=True):
         assert vector.dtype == np.float32
         norm = float(np.linalg.norm(update.array().astype(np.float64)))
         scale = min(1.0, limit / norm)
         np.testing.assert_allclose(vector, update.array() * np.float32(scale), rtol=1e-3)
-    np.testing.assert_array_equal(seen[0], updates[0].array())
-    assert clipped([]) == []
+    assert rule.clipped([], []) == []
 
 
 @pytest.mark.parametrize(

@@ -422,11 +422,13 @@ def test_gateways_alone_take_nothing(clock: Clock, first: Web, second: Web, tmp_
     assert not store.has(root_of(b"content"))
 
 
-def test_what_a_gateway_gave_is_kept_in_ones_own_store_when_gathered(
+def test_what_a_gateway_gave_is_kept_in_ones_own_store_when_held(
     clock: Clock, own: LocalStore, first: Web, tmp_path: Path
 ) -> None:
     root = first.put(b"content")
-    Shelf(tmp_path / "shelf", over(clock, own, first), LIMIT).gather([root], LONG_S)
+    shelf = Shelf(tmp_path / "shelf", over(clock, own, first), LIMIT)
+    shelf.gather([root], LONG_S)
+    shelf.hold([root])
     wait_until(lambda: own.has(root), seconds=20, what="the payload in the own store")
     LocalStore(tmp_path / "store", "another").unpin(root)
     assert own.has(root)

@@ -78,9 +78,10 @@ def test_waits_for_what_is_published_late(tmp_path: Path, shelf: Shelf) -> None:
     assert shelf.gather([root], 60, publish_after_a_while) == {root: shelf.folder / cid(root)}
 
 
-def test_pins_what_it_gathered(tmp_path: Path, store: Stalling, shelf: Shelf) -> None:
+def test_pins_what_it_is_told_to_hold(tmp_path: Path, store: Stalling, shelf: Shelf) -> None:
     root = put(tmp_path, b"content")
     shelf.gather([root], 60)
+    shelf.hold([root])
     pin = tmp_path / "store" / "pins" / cid(root) / "reader"
     wait_until(pin.exists, seconds=20, what="the pin")
     LocalStore(tmp_path / "store", "author").unpin(root)
