@@ -225,7 +225,7 @@ class Journal:
         """Note that the payload of an own update is in the store."""
         with self._write() as db:
             db.execute(
-                "UPDATE updates SET published = 1 WHERE update_id = ?",
+                "UPDATE updates SET published = 1 WHERE update_id = ? AND state = 'open'",
                 (update_id,),
             )
 
@@ -234,7 +234,7 @@ class Journal:
         state = "used" if used else "unused"
         with self._write() as db:
             db.execute(
-                "UPDATE updates SET state = ? WHERE update_id = ?",
+                "UPDATE updates SET state = ? WHERE update_id = ? AND state = 'open'",
                 (state, update_id),
             )
 

@@ -342,6 +342,20 @@ def test_an_update_that_a_reorg_moved_is_published_and_kept_for_its_new_window(
     assert journal.notes(2, 9, {}, frozenset()).unpublished == (51,)
 
 
+def test_a_new_update_under_the_id_of_one_before_a_reorg_leaves_that_one_alone(
+    journal: Journal,
+) -> None:
+    settled(journal, 1, 35, used=True)
+    owed = journal.owed()
+    assert list(owed.values()) == ["1.npy"]
+    journal.train(trained(2), "2.npy")
+    journal.reconcile([on_chain(2, 35)])
+    journal.published(35)
+    journal.resolved(35, used=False)
+    assert journal.owed() == owed
+    assert journal.unresolved() == ()
+
+
 def test_an_update_that_a_reorg_took_is_no_error_for_who_was_publishing_it(
     journal: Journal,
 ) -> None:
