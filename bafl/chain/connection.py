@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 import requests
 from web3 import HTTPProvider
 
+from bafl import urls
 from bafl.chain.abi import checksum
 from bafl.chain.errors import ChainUnreachable, RpcError, decode_revert
 from bafl.chain.http import AnswerTooLong, BoundedSession
 from bafl.errors import ChainError, UsageError
 from bafl.retry import retry
 from bafl.units import ETHER, Currency
-from bafl.urls import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -66,12 +66,11 @@ class Connection:
         patience_s: float = 60.0,
         on_wait: Callable[[Exception, float], object] | None = None,
     ) -> None:
+        try:
+            self.url = urls.rpc_url(rpc_url)
+        except ValueError as error:
+            raise UsageError(f"{urls.masked(rpc_url)!r} is no RPC URL: it {error}") from None
         url = urlsplit(rpc_url)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise UsageError(
-                f"{masked(rpc_url)!r} is no RPC URL: it begins with http:// or https://"
-            )
-        self.url = rpc_url
         # API keys travel in the path or the user part; messages and logs never show them.
         self.name = f"{url.scheme}://{url.hostname}" + (f":{url.port}" if url.port else "")
         self.patience_s = patience_s

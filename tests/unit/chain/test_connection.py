@@ -18,7 +18,20 @@ from tests.unit.chain.conftest import Probe
 from tests.unit.chain.proxy import Drop, Forward, Json, Proxy, Raw, error, only, result
 
 
-@pytest.mark.parametrize("url", ["", "localhost:8545", "ftp://x", "http://", "/dev/null"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "localhost:8545",
+        "ftp://x",
+        "http://",
+        "/dev/null",
+        "http://localhost:85455555",
+        "http://localhost:85a5",
+        "http://[::1",
+        "http://:8545",
+    ],
+)
 def test_a_url_that_is_none_is_wrong_usage(url: str) -> None:
     with pytest.raises(UsageError, match="http://"):
         Connection(url)
