@@ -29,7 +29,10 @@ BlockId = int | str
 """A block's number, or `latest`, `pending`, `safe`, `finalized`, `earliest`."""
 
 _TRANSIENT = re.compile(
-    r"rate|too many requests|try again|busy|overloaded|unavailable", re.IGNORECASE
+    r"\b(rate|rate.?limit(ed|s|ing)?|too many requests|try again|busy|overloaded"
+    # Geth says so of state that it has pruned.
+    r"|(?<!historical state )unavailable)\b",
+    re.IGNORECASE,
 )
 _REVERTED = re.compile(r"revert|invalid opcode|out of gas|vm exception", re.IGNORECASE)
 _HEX = frozenset(string.hexdigits)

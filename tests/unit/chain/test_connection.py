@@ -194,12 +194,39 @@ def test_patience_ends(proxy: Proxy) -> None:
     assert len(proxy.requests) > 2
 
 
-def test_a_refusal_is_not_tried_again(proxy: Proxy) -> None:
+@pytest.mark.parametrize(
+    "message",
+    [
+        "no such method",
+        "failed to generate the proof: separate the requests",
+        "required historical state unavailable (reexec=128)",
+    ],
+)
+def test_a_refusal_is_not_tried_again(proxy: Proxy, message: str) -> None:
     with Connection(proxy.url) as connection:
-        proxy.rule = lambda request, forward: error(request, -32601, "no such method")
-        with pytest.raises(RpcError, match="eth_getBalance refused by the RPC: no such method"):
+        proxy.rule = lambda request, forward: error(request, -32601, message)
+        with pytest.raises(RpcError, match="eth_getBalance refused by the RPC: ") as caught:
             connection.balance("0x" + "11" * 20)
+    assert caught.value.message == message
     assert proxy.methods().count("eth_getBalance") == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "rate limit exceeded",
+        "Your app has exceeded its compute units rate",
+        "ratelimited",
+        "rate-limited",
+        "Service Unavailable",
+        "server is busy, try again",
+    ],
+)
+def test_a_busy_rpc_is_waited_for(proxy: Proxy, message: str) -> None:
+    with Connection(proxy.url, patience_s=0) as connection:
+        proxy.rule = lambda request, forward: error(request, -32005, message)
+        with pytest.raises(ChainUnreachable, match="is busy"):
+            connection.balance("0x" + "11" * 20)
 
 
 def test_an_error_inside_an_http_error_is_read(proxy: Proxy) -> None:
