@@ -229,8 +229,10 @@ class Connection:
         return self.latest().time_s
 
     def code(self, address: str, block: BlockId = "latest") -> bytes:
-        """The code at an address; empty if there is none."""
+        """The code at an address; empty if there is none. Raises RpcError for pruned state."""
         raw = self.request("eth_getCode", [address, block_json(block)])
+        if raw is None:  # what some say of state that they have not got
+            raise RpcError("eth_getCode", 0, f"it has no state of block {block}")
         return unhex(raw, "eth_getCode's answer")
 
     def balance(self, address: str) -> int:

@@ -64,13 +64,13 @@ class HistoryFile:
         self._history = self._confirmed
         self._seen: bytes | None = None
         self._unsure = False
-        self._start = self._meta("start_block")
-        if self._start is None:
-            if start_block is None:
-                start_block = find_creation_block(federation.connection, federation.address)
-            self._start = start_block
-            with self._telling(), self._database:
-                self._set("start_block", start_block)
+        try:
+            with self._telling():
+                if self._meta("start_block") is None:
+                    self._begin_at(self._creation() if start_block is None else start_block)
+        except BaseException:
+            self._database.close()
+            raise
 
     def close(self) -> None:
         """Close the file; the last history stays readable."""
@@ -239,7 +239,18 @@ class HistoryFile:
 
     def _next(self) -> int:
         cursor = self._meta("cursor_block")
-        return int(self._start if cursor is None else cursor + 1)
+        if cursor is not None:
+            return int(cursor) + 1
+        if self._meta("start_block") is None:
+            self._begin_at(self._creation())
+        return int(self._meta("start_block"))
+
+    def _creation(self) -> int:
+        return find_creation_block(self.federation.connection, self.federation.address)
+
+    def _begin_at(self, block: int) -> None:
+        with self._database:
+            self._set("start_block", block)
 
     def _keep(self, logs: Sequence[RawLog], cursor: Block) -> None:
         with self._database:
@@ -269,7 +280,10 @@ class HistoryFile:
     def _reset(self) -> None:
         with self._database:
             self._database.execute("DELETE FROM logs")
-            self._database.execute("DELETE FROM meta WHERE key LIKE 'cursor%'")
+            # Nor the beginning: on another branch the contract may have been created earlier.
+            self._database.execute(
+                "DELETE FROM meta WHERE key LIKE 'cursor%' OR key = 'start_block'"
+            )
         self._refold()
 
     def _refold(self) -> None:
