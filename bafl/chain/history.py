@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
+from bisect import bisect_left
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -157,22 +158,25 @@ class HistoryFile:
         cursor = self._meta("cursor_block")
         if cursor is None:
             return True
-        connection = self.federation.connection
-        if cursor <= head.number:
-            block = connection.block(cursor)
-            if block is not None and block.hash == self._meta("cursor_hash"):
-                return True
-        for number, hash_ in self._checkpoints():
-            if number > head.number:
-                continue
-            block = connection.block(number)
-            if block is not None and block.hash == hash_:
-                if cursor > head.number:
-                    return False
-                self._back_to(block)
-                return True
-        self._reset()
+        if cursor <= head.number and self._stands(cursor, self._meta("cursor_hash")):
+            return True
+        # Of the blocks with logs, those before the fork stand and those after it do not; few
+        # questions find the last one that does, however deep the fork is.
+        kept = [(number, hash_) for number, hash_ in self._checkpoints() if number <= head.number]
+        if kept and not self._stands(*kept[-1]):
+            kept.pop()
+            del kept[bisect_left(kept, True, key=lambda block: not self._stands(*block)) :]
+        if not kept:
+            self._reset()
+        elif cursor > head.number:
+            return False
+        else:
+            self._back_to(*kept[-1])
         return True
+
+    def _stands(self, number: int, hash_: bytes) -> bool:
+        block = self.federation.connection.block(number)
+        return block is not None and block.hash == hash_
 
     def _fold(self, history: History, logs: Sequence[RawLog]) -> None:
         for entry in logs:
@@ -266,15 +270,15 @@ class HistoryFile:
 
     def _checkpoints(self) -> list[tuple[int, bytes]]:
         return self._database.execute(
-            "SELECT DISTINCT block, block_hash FROM logs ORDER BY block DESC"
+            "SELECT DISTINCT block, block_hash FROM logs ORDER BY block"
         ).fetchall()
 
-    def _back_to(self, block: Block) -> None:
-        log.warning("a reorg: going back to block %d, and reading on from there", block.number)
+    def _back_to(self, number: int, hash_: bytes) -> None:
+        log.warning("a reorg: going back to block %d, and reading on from there", number)
         with self._database:
-            self._database.execute("DELETE FROM logs WHERE block > ?", (block.number,))
-            self._set("cursor_block", block.number)
-            self._set("cursor_hash", block.hash)
+            self._database.execute("DELETE FROM logs WHERE block > ?", (number,))
+            self._set("cursor_block", number)
+            self._set("cursor_hash", hash_)
         self._refold()
 
     def _reset(self) -> None:

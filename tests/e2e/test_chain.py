@@ -724,6 +724,23 @@ def test_a_federation_made_again_earlier_at_the_same_address_is_followed(
     file.close()
 
 
+def test_the_way_back_behind_a_reorg_is_short_however_deep_it_is(
+    life: Life, tmp_path: Path
+) -> None:
+    with Proxy(life.anvil.url) as proxy, Connection(proxy.url) as connection:
+        file = HistoryFile(Federation(connection, life.federation.address))
+        before = str(life.connection.request("evm_snapshot", []))
+        for _ in range(40):
+            life.owner.send(calls.fund(1))
+        funded_wei = file.sync().funded_wei
+        assert life.connection.request("evm_revert", [before]) is True
+        life.anvil.mine(50)
+        proxy.requests.clear()
+        assert file.sync().funded_wei == funded_wei - 40
+        assert len(proxy.requests) < 20
+        file.close()
+
+
 def test_what_could_not_be_kept_is_read_again_and_counts_once(life: Life, tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite"
     file = HistoryFile(life.federation, path)
