@@ -17,6 +17,7 @@ from bafl.chain.abi import checksum
 from bafl.chain.errors import ChainUnreachable, RpcError, decode_revert
 from bafl.chain.http import AnswerTooLong, BoundedSession
 from bafl.errors import ChainError, UsageError
+from bafl.foreign import printable
 from bafl.retry import retry
 from bafl.units import ETHER, Currency
 
@@ -307,12 +308,6 @@ def unhex(value: Any, what: str, length: int | None = None) -> bytes:
 def unaddress(value: Any, what: str) -> str:
     """A JSON-RPC address, with its checksum; ChainError if it is none."""
     return checksum("0x" + unhex(value, what, 20).hex())
-
-
-def printable(value: object, most: int = 300) -> str:
-    """Foreign text, fit to be shown: one line, no control characters, an end."""
-    text = "".join(c if c.isprintable() else " " for c in str(value)[: most + 1])
-    return text if len(text) <= most else text[:most] + "…"
 
 
 def _endpoint(method: str) -> RPCEndpoint:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bafl.chain.connection import Block, Connection, printable, quantity, unhex
+from bafl.chain.connection import Block, Connection, quantity, unhex
 from bafl.chain.errors import ChainUnreachable, RpcError
 from bafl.devnet import Anvil
 from bafl.errors import ChainError, UsageError
@@ -264,12 +264,6 @@ def test_bytes_have_their_length() -> None:
     assert unhex("0x0102", "it", 2) == b"\x01\x02"
     with pytest.raises(ChainError, match="3 bytes"):
         unhex("0x0102", "it", 3)
-
-
-def test_foreign_text_cannot_reach_the_terminal() -> None:
-    shown = printable("a\x1b[31m\n\u202eb" + "x" * 1000)
-    assert shown.isprintable()
-    assert len(shown) < 310
 
 
 def test_a_block_of_another_number_is_refused(proxy: Proxy, anvil: Anvil) -> None:
