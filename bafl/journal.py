@@ -200,7 +200,7 @@ class Journal:
 
     def trainings(self) -> int:
         """How many updates were ever trained."""
-        with self._guard:
+        with self._reach("read"):
             (count,) = self._db.execute("SELECT COUNT(*) FROM updates").fetchone()
         return int(count)
 
@@ -224,27 +224,33 @@ class Journal:
     def published(self, update_id: int) -> None:
         """Note that the payload of an own update is in the store."""
         with self._write() as db:
-            db.execute("UPDATE updates SET published = 1 WHERE update_id = ?", (update_id,))
+            db.execute(
+                "UPDATE updates SET published = 1 WHERE update_id = ? AND state = 'open'",
+                (update_id,),
+            )
 
     def resolved(self, update_id: int, used: bool) -> None:
         """Note whether the window of an own update included it."""
         state = "used" if used else "unused"
         with self._write() as db:
-            db.execute("UPDATE updates SET state = ? WHERE update_id = ?", (state, update_id))
+            db.execute(
+                "UPDATE updates SET state = ? WHERE update_id = ? AND state = 'open'",
+                (state, update_id),
+            )
 
     def own(self, update_id: int) -> OwnUpdate | None:
         """Return an own update by its id; None if a reorg took it, or it is resolved."""
-        with self._guard:
+        with self._reach("read"):
             return next((update for update in self._open() if update.id == update_id), None)
 
     def unresolved(self) -> tuple[int, ...]:
         """Ids of own published updates of which it is not noted yet whether they were used."""
-        with self._guard:
+        with self._reach("read"):
             return tuple(u.id for u in self._open() if u.id is not None and u.published)
 
     def owed(self) -> dict[int, str]:
         """What encodings lost of used updates and no later one made good: files by own number."""
-        with self._guard:
+        with self._reach("read"):
             rows = self._db.execute(
                 "SELECT id, residual FROM updates WHERE state = 'used'"
                 " AND id NOT IN (SELECT id FROM carried) ORDER BY id"
@@ -253,7 +259,7 @@ class Journal:
 
     def residuals(self) -> set[str]:
         """File names of what encodings lost and may still be needed."""
-        with self._guard:
+        with self._reach("read"):
             rows = self._db.execute(
                 "SELECT residual FROM updates WHERE state = 'open' OR (state = 'used' AND id NOT IN"
                 " (SELECT c.id FROM carried c JOIN updates u ON u.id = c.carrier"
@@ -289,13 +295,13 @@ class Journal:
 
     def model(self, window: int, tag: int) -> Root | None:
         """Return the next model that was worked out for these contents; None if there is none."""
-        with self._guard:
+        with self._reach("read"):
             recomputed = self._recomputed(window).get((window, tag))
             return None if recomputed is None else recomputed.root
 
     def models(self, window: int) -> set[Root]:
         """Return the next models that were worked out for a window, whatever its tag."""
-        with self._guard:
+        with self._reach("read"):
             return {recomputed.root for recomputed in self._recomputed(window).values()}
 
     def pin(self, window: int, root: Root) -> None:
@@ -307,7 +313,7 @@ class Journal:
 
     def pins(self, window: int) -> tuple[Root, ...]:
         """Return the payloads kept for a window."""
-        with self._guard:
+        with self._reach("read"):
             rows = self._db.execute(
                 "SELECT digest, codec FROM pins WHERE window = ?", (window,)
             ).fetchall()
@@ -315,7 +321,7 @@ class Journal:
 
     def pinned_after(self, window: int) -> set[Root]:
         """Return the payloads kept for later windows."""
-        with self._guard:
+        with self._reach("read"):
             rows = self._db.execute(
                 "SELECT digest, codec FROM pins WHERE window > ?", (window,)
             ).fetchall()
@@ -346,7 +352,7 @@ class Journal:
 
     def unsettled(self) -> tuple[SignedNote, ...]:
         """Transactions that may still be under way, by nonce."""
-        with self._guard:
+        with self._reach("read"):
             rows = self._db.execute(
                 "SELECT name, nonce, raw, hash FROM transactions ORDER BY nonce"
             ).fetchall()
@@ -367,7 +373,7 @@ class Journal:
         confirmed_block: what stands in later ones is not certain enough to publish for.
         sending: whether a transaction of this process is under way.
         """
-        with self._guard:
+        with self._reach("read"):
             mine = self._open()
             sure = [(u.id, u.published) for u in mine if u.id and (u.block or 0) <= confirmed_block]
             pins = self._db.execute("SELECT DISTINCT window FROM pins ORDER BY window").fetchall()
@@ -415,16 +421,21 @@ class Journal:
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
+        with self._reach("write"):
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            finally:
+                if self._db.in_transaction:  # SQLite ends some that fail by itself
+                    self._db.execute("ROLLBACK")
+
+    @contextmanager
+    def _reach(self, do: str) -> Iterator[None]:
         with self._guard:
             try:
-                self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-                self._db.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._db
-                    self._db.execute("COMMIT")
-                finally:
-                    if self._db.in_transaction:  # SQLite ends some that fail by itself
-                        self._db.execute("ROLLBACK")
+                yield
             except sqlite3.OperationalError as error:
                 if "locked" in str(error):
                     raise JournalError(
@@ -432,7 +443,7 @@ class Journal:
                         "stop it first, or give this one a home of its own"
                     ) from error
                 raise DiskError(
-                    f"cannot write the journal {self._path} ({error}): free some space, or check "
+                    f"cannot {do} the journal {self._path} ({error}): free some space, or check "
                     "its permissions; nothing was lost"
                 ) from error
             except sqlite3.DatabaseError as error:

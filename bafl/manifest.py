@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 from bafl import strictjson
 from bafl.errors import ManifestError
+from bafl.foreign import printable
 from bafl.types import Encoding, TensorSpec
 
 FORMAT = 1
@@ -21,6 +22,8 @@ MAX_BYTES = 8 << 20
 MAX_TENSORS = 50_000
 MAX_NAME = 200
 MAX_PAYLOAD = 1 << 40
+MAX_METRIC_NAME = 40
+MAX_METRIC_UNIT = 20
 
 ITEM_SIZE: Mapping[str, int] = {
     "I64": 8, "F32": 4, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1,
@@ -88,6 +91,15 @@ class Manifest:
                 f"manifest: genesis is {self.genesis[:80]!r}, not a CIDv1 (base32, sha2-256, "
                 "raw or dag-pb)"
             )
+        for name, value, least, most in (
+            ("name", self.metric.name, 1, MAX_METRIC_NAME),
+            ("unit", self.metric.unit, 0, MAX_METRIC_UNIT),
+        ):
+            if not least <= len(value) <= most or not value.isprintable():
+                raise ManifestError(
+                    f"manifest: metric.{name} is {value[:80]!r}; use {least} to {most} printable "
+                    "characters"
+                )
         if self.metric.direction not in ("higher", "lower"):
             raise ManifestError(
                 f"manifest: metric.direction is {str(self.metric.direction)[:80]!r}; "
@@ -278,7 +290,8 @@ def _table(table: dict[str, Any], name: str, kinds: tuple[type, ...], where: str
     for key, value in inner.items():
         if type(value) not in kinds:
             raise ManifestError(
-                f"manifest: {where}{name}.{key[:80]} is {str(value)[:80]!r}, of the wrong type"
+                f"manifest: {where}{name}.{printable(key, 80)} is {str(value)[:80]!r}, "
+                "of the wrong type"
             )
     return inner
 

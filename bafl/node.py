@@ -184,18 +184,20 @@ class Node:
     async def _wind_up(self, looking: asyncio.Task[float] | None) -> None:
         """Wait a little for what is under way, and leave the rest: it is done again."""
         tasks = {*self._busy.values(), *([looking] if looking is not None else [])}
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=self.options.stop_grace_s)
-            for task in late:
-                task.cancel()
-            if late:
-                left = ", ".join(" ".join(map(str, key)) for key in self._busy) or "looking"
-                log.warning("%s: stopping in the middle of: %s", self.address, left)
-            await asyncio.gather(*tasks, return_exceptions=True)
-        await self._tell_owed()
-        self.journal.close()
-        with contextlib.suppress(TimeoutError):  # held while the chain does not answer
-            await asyncio.wait_for(in_thread(self.history_file.close), 1.0)
+        try:
+            if tasks:
+                _, late = await asyncio.wait(tasks, timeout=self.options.stop_grace_s)
+                for task in late:
+                    task.cancel()
+                if late:
+                    left = ", ".join(" ".join(map(str, key)) for key in self._busy) or "looking"
+                    log.warning("%s: stopping in the middle of: %s", self.address, left)
+                await asyncio.gather(*tasks, return_exceptions=True)
+            await self._tell_owed()
+        finally:
+            self.journal.close()
+            with contextlib.suppress(TimeoutError):  # held while the chain does not answer
+                await asyncio.wait_for(in_thread(self.history_file.close), 1.0)
 
     async def _tell_owed(self) -> None:
         """Warn of scores that are committed to and not revealed: staying away costs stake."""
@@ -212,13 +214,15 @@ class Node:
         left_s = None if deadline_s is None else deadline_s - self.work.clock.now_s()
         if left_s is None or left_s <= 0 or slash == 0:
             return
+        # A stranger's contract may give a deadline that no calendar has.
+        left = timedelta(seconds=min(int(left_s), 2**32))
         log.warning(
             "%s: window %d: scores committed, not revealed: start again before %s (in %s), or %s "
             "is slashed",
             self.address,
             view.judging.id,
-            (datetime.now(UTC) + timedelta(seconds=left_s)).astimezone().strftime("%H:%M:%S"),
-            timedelta(seconds=int(left_s)),
+            (datetime.now(UTC) + left).astimezone().strftime("%H:%M:%S"),
+            left,
             self.federation.currency.format(slash),
         )
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bafl import units
 from bafl.errors import SettingsError
+from bafl.manifest import MAX_METRIC_NAME, MAX_METRIC_UNIT
 from bafl.types import NATIVE, Encoding, Parameters, Role
 from bafl.urls import masked
 from bafl.values import (
@@ -78,8 +79,8 @@ class FederationTask(TaskTable):
 class MetricTable(_Table):
     """`[metric]`: what the learning curve shows; without it, the task's own."""
 
-    name: str = Field(min_length=1, max_length=40)
-    unit: str = Field(default="", max_length=20)
+    name: str = Field(min_length=1, max_length=MAX_METRIC_NAME)
+    unit: str = Field(default="", max_length=MAX_METRIC_UNIT)
     direction: Literal["higher", "lower"] = "higher"
 
 

@@ -36,6 +36,8 @@ _SIZE: Final[Mapping[str, int]] = {
     "mib": 1 << 20,
     "gib": 1 << 30,
 }
+_LAST_S: Final = 253_402_300_799
+"""The last second that RFC 3339 can write; a contract's types hold later ones."""
 _QUANTITY = re.compile(r"([+-]?[0-9][0-9_]{0,99}(?:\.[0-9]{1,99})?)\s*([A-Za-z]+)")
 _AMOUNT = re.compile(r"([+-]?[0-9][0-9_]{0,99}(?:\.[0-9]{1,99})?)\s*([^\s\d.,/][^\s/]*)")
 _SYMBOL = re.compile(r"[^\s\d.,/][^\s/]{0,19}")
@@ -212,8 +214,8 @@ def format_when(at_s: float, now_s: float) -> str:
 
 
 def format_utc(at_s: float) -> str:
-    """Write a time as RFC 3339 in UTC, to the second."""
-    moment = dt.datetime.fromtimestamp(at_s, tz=dt.UTC)
+    """Write a time as RFC 3339 in UTC, to the second; one after the year 9999 as its end."""
+    moment = dt.datetime.fromtimestamp(min(at_s, _LAST_S), tz=dt.UTC)
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 

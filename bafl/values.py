@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, PlainValidator, ValidationInfo
 from bafl import units
 from bafl.errors import SettingsError
 from bafl.types import Encoding, Role
-from bafl.urls import gateway_url, masked
+from bafl.urls import gateway_url, masked, rpc_url
 
 MONEY_BITS = 96
 IN_A_TOKEN = "in_a_token"  # noqa: S105
@@ -150,9 +150,7 @@ def _address(value: object) -> str:
 
 
 def _url(value: object) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"https?://[^\s/]+(/\S*)?", value):
-        raise ValueError("needs an http:// or https:// address, such as 'http://127.0.0.1:8545'")
-    return value
+    return rpc_url(value if isinstance(value, str) else "")
 
 
 def _gateways(value: object) -> tuple[str, ...]:

@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 import requests
 from web3 import HTTPProvider
 
+from bafl import urls
 from bafl.chain.abi import checksum
 from bafl.chain.errors import ChainUnreachable, RpcError, decode_revert
 from bafl.chain.http import AnswerTooLong, BoundedSession
 from bafl.errors import ChainError, UsageError
+from bafl.foreign import printable
 from bafl.retry import retry
 from bafl.units import ETHER, Currency
-from bafl.urls import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +30,10 @@ BlockId = int | str
 """A block's number, or `latest`, `pending`, `safe`, `finalized`, `earliest`."""
 
 _TRANSIENT = re.compile(
-    r"rate|too many requests|try again|busy|overloaded|unavailable", re.IGNORECASE
+    r"\b(rate|rate.?limit(ed|s|ing)?|too many requests|try again|busy|overloaded"
+    # Geth says so of state that it has pruned.
+    r"|(?<!historical state )unavailable)\b",
+    re.IGNORECASE,
 )
 _REVERTED = re.compile(r"revert|invalid opcode|out of gas|vm exception", re.IGNORECASE)
 _HEX = frozenset(string.hexdigits)
@@ -66,12 +70,11 @@ class Connection:
         patience_s: float = 60.0,
         on_wait: Callable[[Exception, float], object] | None = None,
     ) -> None:
+        try:
+            self.url = urls.rpc_url(rpc_url)
+        except ValueError as error:
+            raise UsageError(f"{urls.masked(rpc_url)!r} is no RPC URL: it {error}") from None
         url = urlsplit(rpc_url)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise UsageError(
-                f"{masked(rpc_url)!r} is no RPC URL: it begins with http:// or https://"
-            )
-        self.url = rpc_url
         # API keys travel in the path or the user part; messages and logs never show them.
         self.name = f"{url.scheme}://{url.hostname}" + (f":{url.port}" if url.port else "")
         self.patience_s = patience_s
@@ -227,8 +230,10 @@ class Connection:
         return self.latest().time_s
 
     def code(self, address: str, block: BlockId = "latest") -> bytes:
-        """The code at an address; empty if there is none."""
+        """The code at an address; empty if there is none. Raises RpcError for pruned state."""
         raw = self.request("eth_getCode", [address, block_json(block)])
+        if raw is None:  # what some say of state that they have not got
+            raise RpcError("eth_getCode", 0, f"it has no state of block {block}")
         return unhex(raw, "eth_getCode's answer")
 
     def balance(self, address: str) -> int:
@@ -303,12 +308,6 @@ def unhex(value: Any, what: str, length: int | None = None) -> bytes:
 def unaddress(value: Any, what: str) -> str:
     """A JSON-RPC address, with its checksum; ChainError if it is none."""
     return checksum("0x" + unhex(value, what, 20).hex())
-
-
-def printable(value: object, most: int = 300) -> str:
-    """Foreign text, fit to be shown: one line, no control characters, an end."""
-    text = "".join(c if c.isprintable() else " " for c in str(value)[: most + 1])
-    return text if len(text) <= most else text[:most] + "…"
 
 
 def _endpoint(method: str) -> RPCEndpoint:

@@ -127,8 +127,9 @@ def find_creation_block(connection: Connection, address: str) -> int:
         middle = (low + high) // 2
         try:
             there = bool(connection.code(address, middle))
-        except (RpcError, ChainError):
-            # State this old is pruned: nothing tells what was there, so begin at the beginning.
+        except RpcError:
+            # It answered the same for the newest block, so state this old is pruned: nothing tells
+            # what was there, so begin at the beginning.
             return low
         if there:
             high = middle

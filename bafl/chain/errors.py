@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from bafl.chain.abi import artifact, checksum, decode_values, signature
 from bafl.errors import ChainError, ContractRefusal
+from bafl.foreign import printable
 from bafl.units import ETHER
 
 if TYPE_CHECKING:
@@ -272,7 +273,7 @@ class _Shown:
                 return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
             if style == "phase" and value < len(_PHASES):
                 return _PHASES[value]
-        return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)
+        return printable(f"0x{value.hex()}" if isinstance(value, bytes) else value)
 
 
 def _sentence(name: str, arguments: Mapping[str, object], currency: Currency) -> str:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bafl.chain.abi import address_of, artifact, checksum, interface, struct, structs
 from bafl.chain.calls import SigningDomain
-from bafl.chain.connection import printable
 from bafl.chain.currency import known_currency
 from bafl.chain.sender import Sender
 from bafl.errors import ChainError, ContractRefusal
+from bafl.foreign import printable
 from bafl.types import (
     NO_SEAT,
     RAW,

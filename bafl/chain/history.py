@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
+from bisect import bisect_left
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -64,13 +65,13 @@ class HistoryFile:
         self._history = self._confirmed
         self._seen: bytes | None = None
         self._unsure = False
-        self._start = self._meta("start_block")
-        if self._start is None:
-            if start_block is None:
-                start_block = find_creation_block(federation.connection, federation.address)
-            self._start = start_block
-            with self._telling(), self._database:
-                self._set("start_block", start_block)
+        try:
+            with self._telling():
+                if self._meta("start_block") is None:
+                    self._begin_at(self._creation() if start_block is None else start_block)
+        except BaseException:
+            self._database.close()
+            raise
 
     def close(self) -> None:
         """Close the file; the last history stays readable."""
@@ -157,22 +158,25 @@ class HistoryFile:
         cursor = self._meta("cursor_block")
         if cursor is None:
             return True
-        connection = self.federation.connection
-        if cursor <= head.number:
-            block = connection.block(cursor)
-            if block is not None and block.hash == self._meta("cursor_hash"):
-                return True
-        for number, hash_ in self._checkpoints():
-            if number > head.number:
-                continue
-            block = connection.block(number)
-            if block is not None and block.hash == hash_:
-                if cursor > head.number:
-                    return False
-                self._back_to(block)
-                return True
-        self._reset()
+        if cursor <= head.number and self._stands(cursor, self._meta("cursor_hash")):
+            return True
+        # Of the blocks with logs, those before the fork stand and those after it do not; few
+        # questions find the last one that does, however deep the fork is.
+        kept = [(number, hash_) for number, hash_ in self._checkpoints() if number <= head.number]
+        if kept and not self._stands(*kept[-1]):
+            kept.pop()
+            del kept[bisect_left(kept, True, key=lambda block: not self._stands(*block)) :]
+        if not kept:
+            self._reset()
+        elif cursor > head.number:
+            return False
+        else:
+            self._back_to(*kept[-1])
         return True
+
+    def _stands(self, number: int, hash_: bytes) -> bool:
+        block = self.federation.connection.block(number)
+        return block is not None and block.hash == hash_
 
     def _fold(self, history: History, logs: Sequence[RawLog]) -> None:
         for entry in logs:
@@ -239,7 +243,18 @@ class HistoryFile:
 
     def _next(self) -> int:
         cursor = self._meta("cursor_block")
-        return int(self._start if cursor is None else cursor + 1)
+        if cursor is not None:
+            return int(cursor) + 1
+        if self._meta("start_block") is None:
+            self._begin_at(self._creation())
+        return int(self._meta("start_block"))
+
+    def _creation(self) -> int:
+        return find_creation_block(self.federation.connection, self.federation.address)
+
+    def _begin_at(self, block: int) -> None:
+        with self._database:
+            self._set("start_block", block)
 
     def _keep(self, logs: Sequence[RawLog], cursor: Block) -> None:
         with self._database:
@@ -255,21 +270,24 @@ class HistoryFile:
 
     def _checkpoints(self) -> list[tuple[int, bytes]]:
         return self._database.execute(
-            "SELECT DISTINCT block, block_hash FROM logs ORDER BY block DESC"
+            "SELECT DISTINCT block, block_hash FROM logs ORDER BY block"
         ).fetchall()
 
-    def _back_to(self, block: Block) -> None:
-        log.warning("a reorg: going back to block %d, and reading on from there", block.number)
+    def _back_to(self, number: int, hash_: bytes) -> None:
+        log.warning("a reorg: going back to block %d, and reading on from there", number)
         with self._database:
-            self._database.execute("DELETE FROM logs WHERE block > ?", (block.number,))
-            self._set("cursor_block", block.number)
-            self._set("cursor_hash", block.hash)
+            self._database.execute("DELETE FROM logs WHERE block > ?", (number,))
+            self._set("cursor_block", number)
+            self._set("cursor_hash", hash_)
         self._refold()
 
     def _reset(self) -> None:
         with self._database:
             self._database.execute("DELETE FROM logs")
-            self._database.execute("DELETE FROM meta WHERE key LIKE 'cursor%'")
+            # Nor the beginning: on another branch the contract may have been created earlier.
+            self._database.execute(
+                "DELETE FROM meta WHERE key LIKE 'cursor%' OR key = 'start_block'"
+            )
         self._refold()
 
     def _refold(self) -> None:

@@ -15,6 +15,7 @@ import click
 
 from bafl import __version__
 from bafl.errors import BaflError
+from bafl.foreign import printable_lines
 
 INTERRUPTED: Final = 130
 
@@ -150,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _say(text: str, label: str = "Error: ") -> None:
     red = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     shown = click.style(label, fg="red", bold=True) if red and label else label
-    click.echo(shown + text, err=True)
+    click.echo(shown + printable_lines(text), err=True)
 
 
 def _as_interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -9,6 +9,8 @@ import sys
 import warnings
 from typing import Final, TextIO
 
+from bafl.foreign import printable
+
 _COLOURS: Final = {logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "31"}
 
 
@@ -38,7 +40,7 @@ class _ForPeople(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         moment = dt.datetime.fromtimestamp(record.created).astimezone()
-        text = _one_line(record.getMessage())
+        text = printable(record.getMessage(), None)
         if record.levelno >= logging.WARNING:
             level = record.levelname.lower()
             colour = _COLOURS.get(record.levelno)
@@ -60,8 +62,3 @@ class _AsJson(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
-
-
-def _one_line(text: str) -> str:
-    """Foreign text may be in a message; it writes no lines of its own."""
-    return "".join(c if c.isprintable() else " " for c in text)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bafl import strictjson
-from bafl.cli.output import printable
 from bafl.errors import BaflError
+from bafl.foreign import printable
 from bafl.types import RAW, Root
 
 if TYPE_CHECKING:
@@ -49,4 +49,4 @@ class Names:
         except (BaflError, strictjson.JsonRefused, OSError):
             return ""
         name = value.get("name") if isinstance(value, dict) else None
-        return printable(name)[:MAX_NAME] if isinstance(name, str) else ""
+        return printable(name, None)[:MAX_NAME].strip() if isinstance(name, str) else ""

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bafl import units
+from bafl.foreign import printable, printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,7 +43,7 @@ class Output:
     def line(self, text: str = "") -> None:
         """Print a line, unless a script reads."""
         if not self.as_json:
-            self.console.print(text, markup=False, soft_wrap=True)
+            self.console.print(printable_lines(text), markup=False, soft_wrap=True)
 
     def emit(self, value: Mapping[str, Any]) -> None:
         """Print the result for a script, if one reads."""
@@ -111,7 +112,7 @@ def make_table(
             name, justify="right" if name in right else "left", no_wrap=not last, overflow="fold"
         )
     for row in rows:
-        table.add_row(*(Text(printable(cell), style=_STYLES.get(cell, "")) for cell in row))
+        table.add_row(*(Text(printable(cell, None), style=_STYLES.get(cell, "")) for cell in row))
     return table
 
 
@@ -125,11 +126,6 @@ _STYLES: Mapping[str, str] = {
     "differs": "red",
 }
 """Words that are worth a colour, where there is any."""
-
-
-def printable(text: str) -> str:
-    """Return foreign text fit for a terminal: no control characters."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _console(*, stderr: bool) -> Console:

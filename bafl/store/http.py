@@ -18,6 +18,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from bafl.threads import in_thread
+from bafl.urls import masked
 
 T = TypeVar("T")
 
@@ -174,8 +175,10 @@ def onward(home: str, url: str, location: str) -> str:
         or not ports_fit
         or target.username is not None
     ):
-        shown = "".join(c if c.isprintable() else "?" for c in target.geturl())[:80]
-        raise ConnectionError(f"redirects to {shown!r}, which is not its own: not followed")
+        # Its path may repeat ours, in which a key can be.
+        raise ConnectionError(
+            f"redirects to {masked(target.geturl())[:80]!r}, which is not its own: not followed"
+        )
     return target.geturl()
 
 

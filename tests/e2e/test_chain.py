@@ -15,6 +15,7 @@ from bafl.chain import calls, errors
 from bafl.chain.abi import interface
 from bafl.chain.connection import Connection
 from bafl.chain.deploy import deploy_federation, deploy_support, find_creation_block, is_current
+from bafl.chain.errors import ChainUnreachable
 from bafl.chain.federation import Federation
 from bafl.chain.history import HistoryFile
 from bafl.chain.logs import LogReader, decode
@@ -23,7 +24,7 @@ from bafl.devnet import Anvil
 from bafl.errors import ChainError, ContractRefusal, DiskError, UsageError
 from bafl.types import RAW, START_REPUTATION, Encoding, Phase, Role, Root, Verdict, VoidReason
 from tests.e2e.chain_life import BOTH, ETHER, GENESIS, Life, digest, found, funded, parameters
-from tests.unit.chain.proxy import Forward, Json, Proxy, Rule, error, only, result
+from tests.unit.chain.proxy import Forward, Json, Proxy, Raw, Rule, error, only, result
 
 GOOD = (300, 200, 100)
 MIXED = (300, 200, -9000)
@@ -419,6 +420,36 @@ def test_pruned_state_costs_a_longer_log_and_nothing_else(life: Life) -> None:
             file.close()
 
 
+@pytest.mark.parametrize("refusal", ["null", "error"])
+def test_state_that_is_not_there_is_pruned_and_an_rpc_that_is_away_is_away(
+    life: Life, tmp_path: Path, refusal: str
+) -> None:
+    path = tmp_path / "history.sqlite"
+    life.anvil.mine(100)
+    with Proxy(life.anvil.url) as proxy, Connection(proxy.url, patience_s=0) as connection:
+
+        def old(then: Callable[[Json], Json | Raw]) -> Rule:
+            def rule(request: Json, forward: Forward) -> Json | Raw:
+                return forward() if request["params"][1] == hex(head) else then(request)
+
+            return only("eth_getCode", rule)
+
+        head = connection.latest().number
+        federation = Federation(connection, life.federation.address)
+        proxy.rule = old(lambda request: Raw(b"", status=503))
+        with pytest.raises(ChainUnreachable):
+            HistoryFile(federation, path)
+        if refusal == "null":
+            proxy.rule = old(lambda request: result(request, None))
+        else:
+            proxy.rule = old(lambda request: error(request, -32000, "missing trie node"))
+        assert find_creation_block(connection, life.federation.address) == 0
+        proxy.rule = None
+        file = HistoryFile(federation, path)
+        assert file._next() == life.deployed.block
+        file.close()
+
+
 def test_what_is_no_federation_is_said_to_be_none(life: Life) -> None:
     with pytest.raises(ChainError, match=r"no contract at .* on chain 31337"):
         Federation(life.connection, life.people[0].address)
@@ -663,8 +694,59 @@ def test_a_chain_begun_anew_at_the_same_url_is_noticed(
     connection.request("anvil_reset", [])
     with pytest.raises(ChainError):
         Federation(connection, life.federation.address)
-    assert len(file.sync().participants) == 0
+    with pytest.raises(ChainError, match="no contract at"):
+        file.sync()
     file.close()
+
+
+def test_a_federation_made_again_earlier_at_the_same_address_is_followed(
+    life: Life, tmp_path: Path
+) -> None:
+    """A reorg, or a chain begun anew, on which the contract has an earlier block."""
+    path = tmp_path / "history.sqlite"
+    before = str(life.connection.request("evm_snapshot", []))
+    life.anvil.mine(20)
+    salt, owner = b"\x07" * 32, life.owner.address
+
+    def make() -> Life:
+        account = life.owner.account
+        sender = Sender(life.connection, account)
+        made = deploy_federation(sender, life.support, owner, GENESIS, parameters(owner), salt)
+        federation = Federation(life.connection, made.address)
+        new = replace(life, federation=federation, deployed=made, people=[])
+        new.join(2)
+        return new
+
+    later = make()
+    file = HistoryFile(later.federation, path)
+    assert len(file.sync().participants) == 2
+    assert life.connection.request("evm_revert", [before]) is True
+    earlier = make()
+    assert earlier.deployed.address == later.deployed.address
+    assert earlier.deployed.block < later.deployed.block
+    people = {person.address for person in earlier.people}
+    assert set(file.sync().participants) == people
+    file.close()
+    file = HistoryFile(earlier.federation, path)
+    assert set(file.sync().participants) == people
+    file.close()
+
+
+def test_the_way_back_behind_a_reorg_is_short_however_deep_it_is(
+    life: Life, tmp_path: Path
+) -> None:
+    with Proxy(life.anvil.url) as proxy, Connection(proxy.url) as connection:
+        file = HistoryFile(Federation(connection, life.federation.address))
+        before = str(life.connection.request("evm_snapshot", []))
+        for _ in range(40):
+            life.owner.send(calls.fund(1))
+        funded_wei = file.sync().funded_wei
+        assert life.connection.request("evm_revert", [before]) is True
+        life.anvil.mine(50)
+        proxy.requests.clear()
+        assert file.sync().funded_wei == funded_wei - 40
+        assert len(proxy.requests) < 20
+        file.close()
 
 
 def test_what_could_not_be_kept_is_read_again_and_counts_once(life: Life, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from bafl.store.cid import cid
 from bafl.store.kubo import KuboStore
 from bafl.store.local import LocalStore
 from bafl.tasks.base import TrainContext
-from bafl.types import RAW, Role, Root, VoidReason
+from bafl.types import RAW, Phase, Role, Root, VoidReason
 from bafl.work import Bench, honest
 from tests.e2e.federation.softmax import Model, Softmax
 from tests.e2e.federation.stage import SETTINGS, Stage, found
@@ -504,6 +504,29 @@ async def test_one_that_stops_with_scores_not_revealed_says_until_when_and_for_h
         r"\(in 0:0\d:\d\d\), or 0\.0\d+ ether is slashed",
         caplog.text,
     )
+
+
+async def test_one_that_stops_lets_go_of_its_journal_whatever_the_contract_says(
+    join: Callable[..., Player], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    player = join()
+    view = player.stage.federation.view(player.sender.address)
+    far = replace(view.judging, phase=Phase.REVEAL, committed=1, active=1, deadline_s=2**40 - 1)
+    owing = replace(view, judging=far, participant=replace(view.participant, seat=0))
+    monkeypatch.setattr(Federation, "view", lambda *_: owing)
+    await player.node()._wind_up(None)
+    assert "scores committed, not revealed" in caplog.text
+
+    def fail(*_: object) -> None:
+        raise ArithmeticError
+
+    monkeypatch.setattr(Federation, "view", fail)
+    node = player.node()
+    with pytest.raises(ArithmeticError):
+        await node._wind_up(None)
+    next_run = player.node()
+    next_run.journal.close()
+    next_run.history_file.close()
 
 
 async def test_stops_soon_while_a_task_does_not_listen(join: Callable[..., Player]) -> None:

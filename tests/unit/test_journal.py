@@ -203,6 +203,39 @@ def test_a_damaged_journal_is_refused(path: Path) -> None:
         Journal(path, 31337, FEDERATION, ME)
 
 
+def damage(path: Path, table: str) -> None:
+    """Overwrite the pages where a table and its indices begin."""
+    with sqlite3.connect(path) as database:
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+        query = "SELECT rootpage FROM sqlite_master WHERE tbl_name = ?"
+        pages = database.execute(query, (table,)).fetchall()
+    database.close()
+    with path.open("r+b") as file:
+        for (page,) in pages:
+            file.seek((page - 1) * size)
+            file.write(b"\xff" * size)
+
+
+@pytest.mark.parametrize("table", ["updates", "scores", "pins", "transactions"])
+def test_damage_that_is_found_only_later_is_said_to_be_damage(path: Path, table: str) -> None:
+    Journal(path, 31337, FEDERATION, ME).close()
+    damage(path, table)
+    journal = Journal(path, 31337, FEDERATION, ME)
+    with pytest.raises(JournalError, match=r"damaged .*malformed"):
+        journal.notes(1, 9, {}, frozenset())
+    journal.close()
+
+
+@pytest.mark.parametrize("read", ["trainings", "unresolved", "owed", "residuals"])
+def test_every_read_of_a_damaged_page_says_so(path: Path, read: str) -> None:
+    Journal(path, 31337, FEDERATION, ME).close()
+    damage(path, "updates")
+    journal = Journal(path, 31337, FEDERATION, ME)
+    with pytest.raises(JournalError, match="damaged"):
+        getattr(journal, read)()
+    journal.close()
+
+
 def test_the_first_scores_for_the_same_contents_stay(journal: Journal) -> None:
     journal.score(1, 5, Scored((10,), 1))
     journal.score(1, 5, Scored((20,), 0))
@@ -307,6 +340,20 @@ def test_an_update_that_a_reorg_moved_is_published_and_kept_for_its_new_window(
     journal.published(35)
     journal.reconcile([on_chain(1, 51)])
     assert journal.notes(2, 9, {}, frozenset()).unpublished == (51,)
+
+
+def test_a_new_update_under_the_id_of_one_before_a_reorg_leaves_that_one_alone(
+    journal: Journal,
+) -> None:
+    settled(journal, 1, 35, used=True)
+    owed = journal.owed()
+    assert list(owed.values()) == ["1.npy"]
+    journal.train(trained(2), "2.npy")
+    journal.reconcile([on_chain(2, 35)])
+    journal.published(35)
+    journal.resolved(35, used=False)
+    assert journal.owed() == owed
+    assert journal.unresolved() == ()
 
 
 def test_an_update_that_a_reorg_took_is_no_error_for_who_was_publishing_it(

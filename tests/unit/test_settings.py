@@ -329,3 +329,11 @@ def test_a_mistyped_address_is_not_mended_on_a_guess() -> None:
         read_address(wrong, "ADDRESS")
     assert str(caught.value).count("0x") == 1
     assert read_address(right.lower(), "ADDRESS") == right
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost:85455555", "http://localhost:85a5", "http://[::1"]
+)
+def test_an_rpc_address_that_nothing_can_be_at_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SettingsError, match=r"rpc = .*such as 'http://127\.0\.0\.1:8545'"):
+        NodeSettings.load(write(tmp_path, f'rpc = "{url}"', "node.toml"))

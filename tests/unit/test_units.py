@@ -111,6 +111,12 @@ def test_times_are_relative_to_now() -> None:
     assert units.format_utc(0) == "1970-01-01T00:00:00Z"
 
 
+@pytest.mark.parametrize("at_s", [253_402_300_799, 253_402_300_800, 2**40 - 1, 2**256 - 1])
+def test_a_time_that_no_calendar_has_is_the_last_one_that_it_has(at_s: int) -> None:
+    assert units.format_utc(at_s) == "9999-12-31T23:59:59Z"
+    assert units.format_when(at_s, 1.5e9).startswith("in ")
+
+
 def test_sizes_scores_and_addresses_read_well() -> None:
     assert units.format_size(812) == "812 B"
     assert units.format_size(1_400_000) == "1.4 MB"

@@ -15,6 +15,7 @@ from bafl import units
 from bafl.cli.app import Verb
 from bafl.cli.options import session_options
 from bafl.errors import ChainError
+from bafl.foreign import printable
 
 if TYPE_CHECKING:
     from bafl.cli.names import Names
@@ -164,7 +165,7 @@ def _render(session: Session, look: _Look, trouble: str = "") -> Any:
         latest = make_table(VERDICTS, verdicts, title="Latest verdicts", right=("share",))
         parts += [Text(), latest]
     if trouble:
-        parts.append(Text(trouble, style="yellow"))
+        parts.append(Text(printable(trouble, None), style="yellow"))
     return Group(*parts)
 
 

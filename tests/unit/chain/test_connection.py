@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bafl.chain.connection import Block, Connection, printable, quantity, unhex
+from bafl.chain.connection import Block, Connection, quantity, unhex
 from bafl.chain.errors import ChainUnreachable, RpcError
 from bafl.devnet import Anvil
 from bafl.errors import ChainError, UsageError
@@ -18,7 +18,20 @@ from tests.unit.chain.conftest import Probe
 from tests.unit.chain.proxy import Drop, Forward, Json, Proxy, Raw, error, only, result
 
 
-@pytest.mark.parametrize("url", ["", "localhost:8545", "ftp://x", "http://", "/dev/null"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "localhost:8545",
+        "ftp://x",
+        "http://",
+        "/dev/null",
+        "http://localhost:85455555",
+        "http://localhost:85a5",
+        "http://[::1",
+        "http://:8545",
+    ],
+)
 def test_a_url_that_is_none_is_wrong_usage(url: str) -> None:
     with pytest.raises(UsageError, match="http://"):
         Connection(url)
@@ -181,12 +194,39 @@ def test_patience_ends(proxy: Proxy) -> None:
     assert len(proxy.requests) > 2
 
 
-def test_a_refusal_is_not_tried_again(proxy: Proxy) -> None:
+@pytest.mark.parametrize(
+    "message",
+    [
+        "no such method",
+        "failed to generate the proof: separate the requests",
+        "required historical state unavailable (reexec=128)",
+    ],
+)
+def test_a_refusal_is_not_tried_again(proxy: Proxy, message: str) -> None:
     with Connection(proxy.url) as connection:
-        proxy.rule = lambda request, forward: error(request, -32601, "no such method")
-        with pytest.raises(RpcError, match="eth_getBalance refused by the RPC: no such method"):
+        proxy.rule = lambda request, forward: error(request, -32601, message)
+        with pytest.raises(RpcError, match="eth_getBalance refused by the RPC: ") as caught:
             connection.balance("0x" + "11" * 20)
+    assert caught.value.message == message
     assert proxy.methods().count("eth_getBalance") == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "rate limit exceeded",
+        "Your app has exceeded its compute units rate",
+        "ratelimited",
+        "rate-limited",
+        "Service Unavailable",
+        "server is busy, try again",
+    ],
+)
+def test_a_busy_rpc_is_waited_for(proxy: Proxy, message: str) -> None:
+    with Connection(proxy.url, patience_s=0) as connection:
+        proxy.rule = lambda request, forward: error(request, -32005, message)
+        with pytest.raises(ChainUnreachable, match="is busy"):
+            connection.balance("0x" + "11" * 20)
 
 
 def test_an_error_inside_an_http_error_is_read(proxy: Proxy) -> None:
@@ -224,12 +264,6 @@ def test_bytes_have_their_length() -> None:
     assert unhex("0x0102", "it", 2) == b"\x01\x02"
     with pytest.raises(ChainError, match="3 bytes"):
         unhex("0x0102", "it", 3)
-
-
-def test_foreign_text_cannot_reach_the_terminal() -> None:
-    shown = printable("a\x1b[31m\n\u202eb" + "x" * 1000)
-    assert shown.isprintable()
-    assert len(shown) < 310
 
 
 def test_a_block_of_another_number_is_refused(proxy: Proxy, anvil: Anvil) -> None:

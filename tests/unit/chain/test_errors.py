@@ -71,6 +71,19 @@ def test_amounts_times_and_phases_are_for_people() -> None:
     assert phase.startswith("window 3 is in phase open, and this needs attest")
 
 
+def test_what_a_contract_says_cannot_steer_a_terminal_or_fill_it() -> None:
+    reason = "\x1b[2J\r\n\u202e" + "no" * 500_000
+    data = keccak(text="Error(string)")[:4] + encode(["string"], [reason])
+    for said in (
+        str(decode_revert(data)),
+        str(decode_revert(raised("ParameterOutOfRange", [reason, 1, 2, 3]))),
+    ):
+        assert said.isprintable()
+        assert "nono" in said
+        assert len(said) < 1_000
+    assert decode_revert(data).arguments["reason"] == reason
+
+
 def test_a_refusal_can_be_caught_at_each_level() -> None:
     for level in (errors.BaseTooStale, ContractRefusal, RefusedError, BaflError):
         with pytest.raises(level):

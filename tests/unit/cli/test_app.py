@@ -150,6 +150,12 @@ def test_key_new_import_and_show_round_trip(bafl: Call, monkeypatch: pytest.Monk
     assert "does not open it" in wrong.err
 
 
+def test_an_error_steers_no_terminal(bafl: Call) -> None:
+    said = bafl("status", "--config", "no\x1b[2J-such.toml")
+    assert said.code == 2
+    assert "no [2J-such.toml" in said.err
+
+
 def test_an_error_is_one_line_and_its_trace_on_request(
     bafl: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -437,6 +437,15 @@ def test_a_redirect_away_from_the_gateway_is_refused(url: str, location: str) ->
 
 
 @pytest.mark.parametrize(
+    "location", ["https://b/v1/our-key/x", "https://our-key@b/x", "//b?our-key"]
+)
+def test_a_key_in_a_refused_redirect_is_not_repeated(location: str) -> None:
+    with pytest.raises(ConnectionError, match="redirects to 'https://b") as caught:
+        onward(HOME, HOME, location)
+    assert "our-key" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("url", "location", "to"),
     [
         (HOME, "/y", "https://gate.example/y"),
