@@ -14,6 +14,7 @@ import math
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,13 @@ class ChainClock:
     def now_s(self) -> float:
         """Seconds since 1970, as far as the blocks seen tell."""
         return time.monotonic() + self._ahead_s
+
+
+def _millionths(metric: float) -> int:
+    """Return a metric as the contract takes it. Raises ValueError if it is not finite."""
+    if not math.isfinite(metric):
+        raise ValueError(f"the metric is {metric}")
+    return max(-_MOST_METRIC, min(round(Fraction(float(metric)) * 10**6), _MOST_METRIC))
 
 
 def model_for(task: Task, manifest: Manifest) -> Any:
@@ -316,10 +324,13 @@ class Work:
         tensors = read_model(self.shelf.path(root), self.federal.manifest).tensors
         with self._spare_model() as model:
             load_arrays(model, tensors)
-            metric = self.task.evaluate(model).metric
-        millionths = round(metric * 1e6) if math.isfinite(metric) else 0
-        bounded = max(-_MOST_METRIC, min(millionths, _MOST_METRIC))
-        self.journal.recompute(action.window, action.tag, Recomputed(root, bounded))
+            try:
+                millionths = _millionths(self.task.evaluate(model).metric)
+            except Exception as error:  # noqa: BLE001 - a task may raise anything
+                # Nothing rests on the metric: it must not keep the model from being attested.
+                log.warning("window %d: attested with a metric of 0: %r", window.id, error)
+                millionths = 0
+        self.journal.recompute(action.window, action.tag, Recomputed(root, millionths))
 
     def offer(self, action: protocol.Offer) -> None:
         """Put the next model that was worked out for a window into the store."""

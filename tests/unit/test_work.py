@@ -659,13 +659,39 @@ def test_a_store_that_is_down_keeps_no_model_from_being_attested(
 
 @pytest.mark.parametrize(
     ("metric", "recorded"),
-    [(math.nan, 0), (math.inf, 0), (1e300, 2**63 - 1), (-1e300, -(2**63 - 1)), (0.5, 500_000)],
+    [
+        (math.nan, 0),
+        (math.inf, 0),
+        (1e300, 2**63 - 1),
+        (-1e300, -(2**63 - 1)),
+        (1e308, 2**63 - 1),
+        (0.5, 500_000),
+        (np.float32(0.5), 500_000),
+    ],
 )
 def test_any_metric_fits_the_contract(
-    work: Work, past: Past, task: Wayward, metric: float, recorded: int
+    work: Work,
+    past: Past,
+    task: Wayward,
+    metric: float,
+    recorded: int,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     task.measure = lambda model: Evaluation(1.0, metric, 1)
     assert recomputed(work, past).metric == recorded
+    assert ("metric of 0" in caplog.text) == (recorded == 0)
+
+
+def test_a_metric_that_fails_keeps_no_model_from_being_attested(
+    work: Work, past: Past, task: Wayward, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(model: Model) -> Evaluation:
+        raise ValueError("input contains infinity")
+
+    task.measure = fail
+    made = recomputed(work, past)
+    assert (made.root, made.metric) == (past.finalize(1), 0)
+    assert "window 1: attested with a metric of 0: ValueError('input contains" in caplog.text
 
 
 # --- looking after payloads ---
