@@ -23,7 +23,7 @@ from bafl.judge import rules
 from bafl.manifest import Manifest
 from bafl.protocol import Recomputed, Scored, Trained
 from bafl.store.cid import cid
-from bafl.store.errors import StoreFull, StoreUnreachable
+from bafl.store.errors import PayloadLost, StoreFull, StoreUnreachable
 from bafl.store.local import LocalStore
 from bafl.store.shelf import Shelf
 from bafl.tasks.base import Evaluation, TrainContext, TrainingStopped
@@ -506,6 +506,24 @@ def test_blames_no_author_for_a_store_that_is_down(work: Work, past: Past, store
         scores(work, seen)
     assert not work.journal.notes(1, 9, {}, frozenset()).scored
     store.down = False
+    assert scores(work, seen).scores[0] >= rules.ALONE_MIN
+
+
+def test_blames_no_author_for_what_its_own_disk_lost(
+    work: Work, past: Past, store: Stubborn, tmp_path: Path
+) -> None:
+    (delta,) = honest_deltas(past, 1)
+    root = past.submit(1, delta, by=1)
+    seen = judged(past, work, seconds=1)
+    work.shelf.path(past.history.genesis)
+    stored = tmp_path / "store" / "payloads" / cid(root)
+    content = stored.read_bytes()
+    stored.write_bytes(content[:-1] + b"!")
+    with pytest.raises(PayloadLost, match="check the disk"):
+        scores(work, seen)
+    assert not work.journal.notes(1, 9, {}, frozenset()).scored
+    (tmp_path / "again").write_bytes(content)
+    past.store.put(tmp_path / "again")
     assert scores(work, seen).scores[0] >= rules.ALONE_MIN
 
 
