@@ -13,7 +13,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ Contents = tuple[int, int]
 
 _MOST_SAMPLES = 2**32 - 1
 _MOST_METRIC = 2**63 - 1
+_CLOCK_BLOCKS = 16
 
 
 class JobStopped(BaflError):
@@ -64,18 +65,32 @@ class JobStopped(BaflError):
 
 
 class ChainClock:
-    """The chain's time between its blocks, whatever this machine's clock says."""
+    """The chain's time between its blocks, whatever this machine's clock says.
 
-    def __init__(self) -> None:
-        self._ahead_s = -math.inf
+    Goes by the latest blocks only, so that no false time is believed for ever.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """clock: seconds; tests move their own."""
+        self._clock = clock
+        self._latest_s = -math.inf
+        self._ahead_s: tuple[float, ...] = ()
 
     def see(self, block_time_s: float) -> None:
-        """Take in a block's time: it is never later than now."""
-        self._ahead_s = max(self._ahead_s, block_time_s - time.monotonic())
+        """Take in the time of the newest block: it is never later than now.
+
+        From block to block it only grows: where it does not, what was seen before was false, or of
+        a chain that was set back.
+        """
+        if block_time_s == self._latest_s:
+            return
+        before = self._ahead_s[1 - _CLOCK_BLOCKS :] if block_time_s > self._latest_s else ()
+        self._ahead_s = (*before, block_time_s - self._clock())
+        self._latest_s = block_time_s
 
     def now_s(self) -> float:
         """Seconds since 1970, as far as the blocks seen tell."""
-        return time.monotonic() + self._ahead_s
+        return self._clock() + max(self._ahead_s, default=-math.inf)
 
 
 def _millionths(metric: float) -> int:

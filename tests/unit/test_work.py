@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -813,12 +813,71 @@ def test_an_update_counts_as_used_only_when_its_version_is_final(work: Work, pas
 # --- the clock ---
 
 
-def test_the_chains_clock_runs_on_between_blocks_and_never_back() -> None:
-    clock = ChainClock()
-    clock.see(1_000)
-    first = clock.now_s()
-    assert first >= 1_000
-    clock.see(500)
-    assert clock.now_s() >= first
-    clock.see(2_000)
-    assert clock.now_s() >= 2_000
+@dataclass
+class Ticking:
+    """A chain with a block every 12 s, and a clock of ours that shows another time."""
+
+    true_s: float = 5_000.0
+
+    def __call__(self) -> float:
+        return self.true_s - 4_321
+
+    def block(self, clock: ChainClock, said_s: float | None = None, lag_s: float = 0.0) -> None:
+        self.true_s += 12
+        clock.see(self.true_s - lag_s if said_s is None else said_s)
+
+
+def test_the_chains_clock_runs_on_between_blocks_and_is_never_ahead() -> None:
+    chain = Ticking()
+    clock = ChainClock(chain)
+    for lag_s in (3, 1, 2, 11, 7) * 10:
+        chain.block(clock, lag_s=lag_s)
+        latest_s = chain.true_s - lag_s
+        for _ in range(3):
+            chain.true_s += 100
+            clock.see(latest_s)
+            assert latest_s < clock.now_s() <= chain.true_s
+    assert clock.now_s() == chain.true_s - 1
+
+
+@pytest.mark.parametrize("said_s", [10_000.0, 1e18, 0.0])
+def test_a_false_block_time_is_forgotten_with_the_next_block(said_s: float) -> None:
+    chain = Ticking()
+    clock = ChainClock(chain)
+    chain.block(clock)
+    chain.block(clock, said_s)
+    chain.block(clock)
+    assert clock.now_s() == chain.true_s
+
+
+def test_a_block_time_that_is_a_little_false_is_forgotten_in_a_while() -> None:
+    chain = Ticking()
+    clock = ChainClock(chain)
+    chain.block(clock, lag_s=-11)
+    for _ in range(16):
+        chain.block(clock)
+    assert clock.now_s() == chain.true_s
+
+
+def test_the_chains_clock_follows_a_chain_that_was_set_back_or_stood_still() -> None:
+    chain = Ticking()
+    clock = ChainClock(chain)
+    for _ in range(20):
+        chain.block(clock)
+    back_s = chain.true_s - 3_600
+    chain.block(clock, back_s)
+    assert clock.now_s() == back_s
+    chain.block(clock, back_s + 12)
+    chain.true_s += 3_600
+    for count in range(2, 18):
+        chain.block(clock, back_s + 12 * count)
+    assert clock.now_s() == back_s + 12 * 17
+
+
+def test_one_false_block_time_costs_no_author_the_patience(work: Work, past: Past) -> None:
+    """An update that comes a little late is still waited for."""
+    past.submit(1, honest_deltas(past, 1)[0], by=1)
+    seen = judged(past, work, seconds=60)
+    work.see(replace(view(judging=seen), block_time_s=NOW_S + 10_000), past.history)
+    work.see(replace(view(judging=seen), block_time_s=NOW_S + 1), past.history)
+    assert 0 < work._patience_s(seen) < 30
