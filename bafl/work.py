@@ -124,7 +124,7 @@ def model_for(task: Task, manifest: Manifest) -> Any:
 class Work:
     """The jobs of one node, which shows it what it saw (`see`) before each.
 
-    Jobs raise JobStopped when the node is stopping.
+    `train` and `score` raise JobStopped when the node is stopping; the others come to their end.
     """
 
     history: History
