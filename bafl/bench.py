@@ -52,7 +52,7 @@ Judge = Callable[[Bench], Verdicts]
 
 
 def honest(bench: Bench) -> Verdicts:
-    """Judge as DESIGN says; see `bafl.judge.score.score_window`."""
+    """Judge as docs/protocol.md says; see `bafl.judge.score.score_window`."""
     return score_window(bench.loss, bench.base, bench.genesis_loss, bench.candidates)
 
 

@@ -112,8 +112,10 @@ class Node:
             self.options.transaction_timeout_s,
             self.options.confirmations,
         )
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.journal.close)
             self.history_file = HistoryFile(federation, home / "history.sqlite")
+            undo.callback(self.history_file.close)
             limit, timeout_s = manifest.size_limit, self.options.fetch_timeout_s
             shelf = Shelf(home / "payloads", store, limit, timeout_s)
             federal = replay.Federal(federation.chain_id, federation.address, manifest)
@@ -129,9 +131,7 @@ class Node:
                 judge,
                 self.options.encoding,
             )
-        except BaseException:
-            self.journal.close()
-            raise
+            undo.pop_all()
         self._busy: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._failure: BaseException | None = None
         self._rest_until: dict[tuple[str, int], float] = {}
@@ -159,6 +159,7 @@ class Node:
         looking: asyncio.Task[float] | None = None
         try:
             while not stop.is_set():
+                self._wake.clear()  # what ends from here on is not in this look's view
                 looking = asyncio.create_task(self._look())
                 await asyncio.wait({looking, stopped}, return_when=asyncio.FIRST_COMPLETED)
                 if self._failure is not None:
@@ -391,7 +392,6 @@ class Node:
         log.warning("%s: %s has to wait (again in %g s): %s", self.address, what, again, error)
 
     async def _pause(self, stopped: asyncio.Task[Any], seconds: float) -> None:
-        self._wake.clear()
         woken = asyncio.create_task(self._wake.wait())
         waits = {woken, stopped}
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -116,7 +116,8 @@ class Outbox:
     def resume(self) -> int:
         """Bring transactions left under way (a crash, a dead RPC) to their end.
 
-        Returns the newest block that has one of them, or 0. Raises JournalError, OutsideError.
+        Returns the newest block that has one of them, or 0. Raises JournalError, OutsideError, and
+        UsageError where the journal holds what is no transaction of this account and chain.
         """
         newest = 0
         for note in self.journal.unsettled():

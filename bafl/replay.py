@@ -14,8 +14,11 @@ from bafl.codec.update import UpdateFile, read_update
 from bafl.errors import AuditError, ChainError, RefusedError
 from bafl.manifest import Manifest
 from bafl.store.cid import cid
+from bafl.store.errors import PayloadLost
 from bafl.store.shelf import ABSENT, Shelf
 from bafl.types import Root, UpdateHeader, UpdateRecord, VersionRecord
+
+_GONE = (*ABSENT, PayloadLost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ def model(federal: Federal, history: History, number: int, shelf: Shelf) -> Path
         try:
             path = shelf.path(start.root)
             break
-        except ABSENT:
+        except _GONE:
             if start.version == 0:
                 raise
             start = history.versions[start.version - 1]
@@ -162,7 +165,7 @@ def _audit_one(
 ) -> AuditedVersion:
     try:
         root = recompute(federal, history, record.window, before.root, shelf)
-    except (*ABSENT, RefusedError) as error:
+    except (*_GONE, RefusedError) as error:
         return AuditedVersion(record.version, record.window, record.root, None, str(error))
     note = "" if root == record.root else f"recomputed to {cid(root)}, recorded {cid(record.root)}"
     return AuditedVersion(record.version, record.window, record.root, root, note)

@@ -28,6 +28,7 @@ from bafl.values import (
     Gateways,
     Int16,
     Money,
+    MoneyPerGas,
     MoneyPerSecond,
     OneEncoding,
     PathLike,
@@ -198,11 +199,13 @@ class RunTable(_Table):
     """`[run]`: how the node works.
 
     poll: between two looks at the chain. confirmations: blocks before a submission counts.
-    encoding: of its updates, one that the federation allows.
+    encoding: of its updates, one that the federation allows. fee_limit: the most that any
+    transaction offers, per gas.
     """
 
     poll: Seconds | None = None
     confirmations: Uint16 | None = None
+    fee_limit: MoneyPerGas | None = None
     encoding: OneEncoding | None = None
 
 

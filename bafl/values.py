@@ -210,6 +210,7 @@ MoneyPerSecond = Annotated[
 AnyMoney = Annotated[
     int | units.Amount, _money(units.read_amount, "wei", "'0.1 ether'", known=False)
 ]
+MoneyPerGas = Annotated[int, _counted(units.parse_money, "wei per gas", "'300 gwei'", MONEY_BITS)]
 Bytes = Annotated[int, _counted(units.parse_size, "bytes", "'1 MiB'", 40)]
 Setting: TypeAlias = Annotated[str | int | float | bool, BeforeValidator(_setting)]
 PathLike = Annotated[Path, BeforeValidator(_path)]

@@ -13,7 +13,8 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ Contents = tuple[int, int]
 
 _MOST_SAMPLES = 2**32 - 1
 _MOST_METRIC = 2**63 - 1
+_CLOCK_BLOCKS = 16
 
 
 class JobStopped(BaflError):
@@ -64,18 +66,39 @@ class JobStopped(BaflError):
 
 
 class ChainClock:
-    """The chain's time between its blocks, whatever this machine's clock says."""
+    """The chain's time between its blocks, whatever this machine's clock says.
 
-    def __init__(self) -> None:
-        self._ahead_s = -math.inf
+    Goes by the latest blocks only, so that no false time is believed for ever.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """clock: seconds; tests move their own."""
+        self._clock = clock
+        self._latest_s = -math.inf
+        self._ahead_s: tuple[float, ...] = ()
 
     def see(self, block_time_s: float) -> None:
-        """Take in a block's time: it is never later than now."""
-        self._ahead_s = max(self._ahead_s, block_time_s - time.monotonic())
+        """Take in the time of the newest block: it is never later than now.
+
+        From block to block it only grows: where it does not, what was seen before was false, or of
+        a chain that was set back.
+        """
+        if block_time_s == self._latest_s:
+            return
+        before = self._ahead_s[1 - _CLOCK_BLOCKS :] if block_time_s > self._latest_s else ()
+        self._ahead_s = (*before, block_time_s - self._clock())
+        self._latest_s = block_time_s
 
     def now_s(self) -> float:
         """Seconds since 1970, as far as the blocks seen tell."""
-        return time.monotonic() + self._ahead_s
+        return self._clock() + max(self._ahead_s, default=-math.inf)
+
+
+def _millionths(metric: float) -> int:
+    """Return a metric as the contract takes it. Raises ValueError if it is not finite."""
+    if not math.isfinite(metric):
+        raise ValueError(f"the metric is {metric}")
+    return max(-_MOST_METRIC, min(round(Fraction(float(metric)) * 10**6), _MOST_METRIC))
 
 
 def model_for(task: Task, manifest: Manifest) -> Any:
@@ -103,7 +126,7 @@ def model_for(task: Task, manifest: Manifest) -> Any:
 class Work:
     """The jobs of one node, which shows it what it saw (`see`) before each.
 
-    Jobs raise JobStopped when the node is stopping.
+    `train` and `score` raise JobStopped when the node is stopping; the others come to their end.
     """
 
     history: History
@@ -323,10 +346,13 @@ class Work:
         tensors = read_model(self.shelf.path(root), self.federal.manifest).tensors
         with self._spare_model() as model:
             load_arrays(model, tensors)
-            metric = self.task.evaluate(model).metric
-        millionths = round(metric * 1e6) if math.isfinite(metric) else 0
-        bounded = max(-_MOST_METRIC, min(millionths, _MOST_METRIC))
-        self.journal.recompute(action.window, action.tag, Recomputed(root, bounded))
+            try:
+                millionths = _millionths(self.task.evaluate(model).metric)
+            except Exception as error:  # noqa: BLE001 - a task may raise anything
+                # Nothing rests on the metric: it must not keep the model from being attested.
+                log.warning("window %d: attested with a metric of 0: %r", window.id, error)
+                millionths = 0
+        self.journal.recompute(action.window, action.tag, Recomputed(root, millionths))
 
     def offer(self, action: protocol.Offer) -> None:
         """Put the next model that was worked out for a window into the store."""

@@ -188,10 +188,6 @@ class Federation:
         """The epoch that an invitation has to carry."""
         return int(self._one("invitationEpoch"))
 
-    def cid_of(self, update_id: int) -> str:
-        """The CID the contract gives an update, while it is in the ring."""
-        return printable(self._one("cidOf", update_id))
-
     def model_cid(self, version: int) -> str:
         """The CID the contract gives a version's model."""
         return printable(self._one("modelCid", version))

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 GWEI = 10**9
 
+RAISE_LIMIT = "raise `fee_limit` under [run] in the node file (--config)"
+
 MAX_TRANSACTION_GAS = 2**24
 """EIP-7825: no transaction takes more, on mainnet and on what follows it."""
 
@@ -45,7 +47,7 @@ def suggested(connection: Connection, block: Block, limit_wei: int) -> tuple[int
     if block.base_fee_wei + tip > limit_wei:
         raise FeesTooHigh(
             f"{connection.name} asks for {(block.base_fee_wei + tip) / GWEI:.2f} gwei per gas, "
-            f"above the limit of {limit_wei / GWEI:.2f}: wait, or raise the limit in the settings"
+            f"above the limit of {limit_wei / GWEI:.2f}: wait, or {RAISE_LIMIT}"
         )
     return min(2 * block.base_fee_wei + tip, limit_wei), tip
 

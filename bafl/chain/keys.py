@@ -56,9 +56,8 @@ def load_key(
     environ: instead of the process's environment.
     Raises KeystoreError: no key, a file that is missing, unreadable or none, a wrong password.
     """
-    environ = os.environ if environ is None else environ
     if source.keystore is None:
-        given = environ.get(KEY_VARIABLE, "")
+        given = (os.environ if environ is None else environ).get(KEY_VARIABLE, "")
         if not given:
             raise KeystoreError(
                 f"no key: give a keystore (`bafl key new` makes one) or set {KEY_VARIABLE}"
@@ -66,7 +65,7 @@ def load_key(
         return _account(given, KEY_VARIABLE)
     encrypted = _keystore(source.keystore)
     _check_work(source.keystore, encrypted)
-    password = _password(source, prompt, environ)
+    password = password_of(source, prompt=prompt, environ=environ)
     try:
         key = Account.decrypt(encrypted, password)
     except ValueError as error:
@@ -83,6 +82,28 @@ def load_key(
             f"{source.keystore} is damaged: it holds another key than its address says"
         )
     return account
+
+
+def password_of(
+    source: KeySource,
+    *,
+    prompt: Callable[[str], str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> str:
+    """The password of a keystore, which need not be there yet; see `load_key`."""
+    environ = os.environ if environ is None else environ
+    if source.password_file is not None:
+        lines = _read(source.password_file).splitlines()
+        if not lines or not lines[0]:
+            raise KeystoreError(f"{source.password_file}: its first line should be the password")
+        return lines[0]
+    if PASSWORD_VARIABLE in environ:
+        return environ[PASSWORD_VARIABLE]
+    if prompt is None:
+        raise KeystoreError(
+            f"{source.keystore} needs a password: a password file, or {PASSWORD_VARIABLE}"
+        )
+    return prompt(f"Password of {source.keystore}")
 
 
 def new_keystore(path: Path, password: str, *, scrypt_n: int = 2**18) -> LocalAccount:
@@ -156,23 +177,6 @@ def _check_work(path: Path, encrypted: Mapping[str, object]) -> None:
             )
     if given.get("n", 2) * given.get("r", 1) * given.get("p", 1) > MAX_SCRYPT_BLOCKS:
         raise KeystoreError(f"{path}: opening it would take gigabytes of memory, or hours")
-
-
-def _password(
-    source: KeySource, prompt: Callable[[str], str] | None, environ: Mapping[str, str]
-) -> str:
-    if source.password_file is not None:
-        lines = _read(source.password_file).splitlines()
-        if not lines or not lines[0]:
-            raise KeystoreError(f"{source.password_file}: its first line should be the password")
-        return lines[0]
-    if PASSWORD_VARIABLE in environ:
-        return environ[PASSWORD_VARIABLE]
-    if prompt is None:
-        raise KeystoreError(
-            f"{source.keystore} needs its password: a password file, or {PASSWORD_VARIABLE}"
-        )
-    return prompt(f"Password of {source.keystore}")
 
 
 def _read(path: Path) -> str:

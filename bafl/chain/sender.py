@@ -23,7 +23,7 @@ from bafl.chain.errors import (
     RpcError,
     decode_revert,
 )
-from bafl.chain.fees import GWEI, gas_of, suggested
+from bafl.chain.fees import GWEI, RAISE_LIMIT, gas_of, suggested
 from bafl.errors import ChainError, ContractRefusal, UsageError
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class Sender:
         if fee > self.fee_limit_wei:
             raise FeesTooHigh(
                 f"replacing {signed.name} takes {fee / GWEI:.2f} gwei per gas, above the limit of "
-                f"{self.fee_limit_wei / GWEI:.2f}: wait, or raise the limit in the settings"
+                f"{self.fee_limit_wei / GWEI:.2f}: wait, or {RAISE_LIMIT}"
             )
         new = {
             "type": 2,

@@ -40,7 +40,7 @@ class Judged:
 @dataclass(frozen=True, slots=True)
 class Point:
     """A version on the learning curve. metric: attested, in the manifest's unit; None if nobody
-    attested a finite one."""
+    attested it."""
 
     version: int
     window: int

@@ -86,13 +86,15 @@ class Session:
     @cached_property
     def sender(self) -> Sender:
         """The account's transactions to the federation."""
-        return self.federation.sender(self.account)
+        return self.sender_to(self.federation.address)
 
     def sender_to(self, contract: str | None) -> Sender:
-        """Return the account's transactions to another contract, or to none in particular."""
+        """Return the account's transactions to a contract, or to none in particular."""
         from bafl.chain.sender import Sender
 
-        return Sender(self.connection, self.account, contract)
+        limit = self.settings.run.fee_limit
+        given = {} if limit is None else {"fee_limit_wei": limit}
+        return Sender(self.connection, self.account, contract, **given)
 
     @cached_property
     def store(self) -> Store:

@@ -36,7 +36,7 @@ class Store(Protocol):
         """Bring a payload to the file `into`, which is there only when its CID was checked.
 
         Raises PayloadTooLarge past limit bytes, PayloadUnavailable if it does not come within
-        timeout_s, WrongBytes if other bytes come.
+        timeout_s, WrongBytes if other bytes come, PayloadLost if our own disk did not keep it.
         """
 
     def pin(self, root: Root) -> None:

@@ -9,6 +9,7 @@ StoreError
 ├── StoreUnreachable         a daemon or gateway that is down, or went down midway
 │   └── StoreBusy            one that asks to be left alone for a while
 ├── StoreFull                no room for a payload
+├── PayloadLost              a payload that our own disk did not keep
 ├── PayloadUnavailable       nobody gave the payload in time
 └── WrongBytes               bytes, or a CID, other than asked for
     └── FalseBlock           a block that is not its CID's: whoever gave it lies or is broken
@@ -45,6 +46,10 @@ class StoreBusy(StoreUnreachable):
 
 class StoreFull(StoreError):
     """No room for a payload."""
+
+
+class PayloadLost(StoreError):
+    """A payload that was here, and that our own disk did not keep: no author is to blame."""
 
 
 class PayloadUnavailable(StoreError):

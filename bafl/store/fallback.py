@@ -30,6 +30,7 @@ from bafl.store.base import Store
 from bafl.store.cid import cid
 from bafl.store.errors import (
     FalseBlock,
+    PayloadLost,
     PayloadUnavailable,
     ReadOnlyStore,
     StoreBusy,
@@ -197,7 +198,7 @@ class Fallback:
 
 @dataclass
 class _Source:
-    """A store and what is remembered of it. Times are of the chain's clock."""
+    """A store and what is remembered of it. Times are of `Fallback`'s clock."""
 
     store: Store
     failures: int = 0
@@ -225,7 +226,8 @@ def _verdict(root: Root, said: Sequence[Said]) -> BaflError:
     if any(isinstance(error, PayloadTooLarge) for error in errors):
         return PayloadTooLarge(text)
     if any(not isinstance(error, _ABOUT_THE_STORE) for error in errors):
-        return StoreError(text)  # our own disk
+        lost = any(isinstance(error, PayloadLost) for error in errors)
+        return (PayloadLost if lost else StoreError)(text)  # our own disk
     deciding = [error for source, error in said if not source.store.read_only] or errors
     of_own = any(not source.store.read_only for source, _ in said)
     absent = [error for error in deciding if isinstance(error, PayloadUnavailable | WrongBytes)]

@@ -1,7 +1,7 @@
 """The embedded store: a directory that the nodes of one machine share; no daemon.
 
 payloads/<cid>          a payload, whole; it appears by renaming, so it is never half there
-pins/<cid>/<owner>      one empty file per pin
+pins/<cid>/<owner>      one empty file per pin; where its payload is not there, the disk lost it
 incoming/               files on their way in, each locked by the process that writes it
 lock                    held while pins and payloads change
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import re
 import secrets
@@ -18,12 +19,22 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
+from bafl.codec.errors import PayloadTooLarge
 from bafl.errors import StoreError
 from bafl.store import cid as cids
 from bafl.store.base import receive
-from bafl.store.errors import PayloadUnavailable, StoreFull, UnknownStore
+from bafl.store.errors import (
+    PayloadLost,
+    PayloadUnavailable,
+    StoreFull,
+    UnknownStore,
+    WrongBytes,
+)
 from bafl.types import Root
+
+log = logging.getLogger(__name__)
 
 _OWNER = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -88,17 +99,20 @@ class LocalStore:
         return root
 
     def fetch(self, root: Root, into: Path, limit: int, timeout_s: float) -> None:
-        """Copy a payload out, checked; see `Store.fetch`. It is here or it is not: no waiting."""
+        """Copy a payload out, checked; see `Store.fetch`. It is here or it is not: no waiting.
+
+        Raises PayloadLost for one that is pinned here, and that the disk did not keep.
+        """
         deadline = time.monotonic() + timeout_s
-        try:
-            payload = self._payload(root).open("rb")
-        except FileNotFoundError:
-            raise self._missing(root) from None
-        except OSError as error:
-            raise StoreError(f"cannot read from {self.describe()}: {error.strerror}") from error
-        with payload:
-            parts = iter(partial(payload.read, 1 << 20), b"")
-            receive(parts, root, into, limit, deadline)
+        with self._open(root) as payload:
+            try:
+                receive(_parts(payload), root, into, limit, deadline)
+            except (WrongBytes, PayloadTooLarge) as error:
+                # It had the right bytes when it was put: only the disk can have changed them.
+                if isinstance(error, PayloadTooLarge) and _root_in(payload) == root:
+                    raise
+                self._remove(root, payload)
+                raise self._lost(root) from error
 
     def pin(self, root: Root) -> None:
         """Keep a payload in this owner's name."""
@@ -130,6 +144,35 @@ class LocalStore:
         """One line for a person."""
         return f"local store in {self._directory}"
 
+    def _open(self, root: Root) -> BinaryIO:
+        path = self._payload(root)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                return path.open("rb")
+            with contextlib.suppress(FileNotFoundError), self._locked():
+                if self._is_pinned(root):
+                    if path.exists():
+                        return path.open("rb")
+                    raise self._lost(root)
+        except OSError as error:
+            raise StoreError(f"cannot read from {self.describe()}: {error.strerror}") from error
+        raise self._missing(root)
+
+    def _remove(self, root: Root, payload: BinaryIO) -> None:
+        """Take a damaged file away, unless a sound one has its place by now."""
+        path = self._payload(root)
+        errors = self._errors(f"cannot remove {path.name}, which is damaged")
+        with errors, self._locked(), contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(payload.fileno()), path.stat()):
+                path.unlink()
+                log.warning("%s is damaged, and was removed: check the disk", path)
+
+    def _lost(self, root: Root) -> PayloadLost:
+        return PayloadLost(
+            f"{self._payload(root)} was damaged or taken away: check the disk; it is kept again "
+            "as soon as a node or gateway that has it gives it"
+        )
+
     def _payload(self, root: Root) -> Path:
         return self._directory / "payloads" / cids.cid(root)
 
@@ -140,6 +183,10 @@ class LocalStore:
         pins = self._pins(root)
         pins.mkdir(exist_ok=True)
         (pins / self._owner).touch()
+
+    def _is_pinned(self, root: Root) -> bool:
+        pins = self._pins(root)
+        return pins.exists() and any(pins.iterdir())
 
     def _missing(self, root: Root) -> PayloadUnavailable:
         return PayloadUnavailable(
@@ -172,3 +219,15 @@ class LocalStore:
                     "or move the store to a larger disk"
                 ) from error
             raise StoreError(f"{what}: {self._directory}: {error.strerror}") from error
+
+
+def _parts(payload: BinaryIO) -> Iterator[bytes]:
+    return iter(partial(payload.read, 1 << 20), b"")
+
+
+def _root_in(payload: BinaryIO) -> Root:
+    hasher = cids.UnixFsHasher()
+    payload.seek(0)
+    for part in _parts(payload):
+        hasher.update(part)
+    return hasher.root()

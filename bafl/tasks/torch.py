@@ -47,7 +47,8 @@ def auc(outputs: Tensor, targets: Tensor) -> float:
 
     if len(targets.unique()) < 2:
         return math.nan
-    return float(roc_auc_score(targets.numpy(), (outputs[:, 1] - outputs[:, 0]).numpy()))
+    wide = outputs.double()  # two finite logits may lie further apart than float32 reaches
+    return float(roc_auc_score(targets.numpy(), (wide[:, 1] - wide[:, 0]).numpy()))
 
 
 ACCURACY: Final = Metric("accuracy")

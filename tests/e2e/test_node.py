@@ -20,7 +20,7 @@ from bafl.chain.connection import Connection
 from bafl.chain.federation import Federation
 from bafl.chain.history import HistoryFile
 from bafl.chain.sender import Sender
-from bafl.devnet import Anvil, Kubo
+from bafl.devnet import Anvil, Kubo, wait_until
 from bafl.errors import DiskError, ManifestError, TrainingError
 from bafl.journal import Journal, SignedNote
 from bafl.judge import Verdicts
@@ -31,7 +31,7 @@ from bafl.store.cid import cid
 from bafl.store.kubo import KuboStore
 from bafl.store.local import LocalStore
 from bafl.tasks.base import TrainContext
-from bafl.types import RAW, Phase, Role, Root, VoidReason
+from bafl.types import RAW, Phase, Role, Root, View, VoidReason
 from bafl.work import Bench, honest
 from tests.e2e.federation.softmax import Model, Softmax
 from tests.e2e.federation.stage import SETTINGS, Stage, found
@@ -545,6 +545,41 @@ async def test_stops_soon_while_a_task_does_not_listen(join: Callable[..., Playe
         await until(lambda: player.updates)
 
 
+async def test_what_ends_during_a_look_is_looked_at_soon(join: Callable[..., Player]) -> None:
+    """That look's view may not show it, and the next one is long in coming."""
+    began, free = threading.Event(), threading.Event()
+    looks: list[View] = []
+
+    class Slow(Softmax):
+        def train(self, model: Model, context: TrainContext) -> None:
+            began.set()
+            free.wait()
+            super().train(model, context)
+
+    player = join(Role.TRAINER)
+    node = player.node(task=Slow(0, 4))
+    node.options = replace(QUICK, poll_s=10 * DEADLINE_S)
+    read = node._read
+
+    def reading() -> View | None:
+        view = read()
+        assert view is not None
+        looks.append(view)
+        if len(looks) == 2:
+            free.set()
+            wait_until(lambda: not node._busy, "the job to end", seconds=DEADLINE_S)
+        return view
+
+    node._read = reading  # type: ignore[method-assign]
+    try:
+        async with running(node) as until:
+            await until(began.is_set)
+            node._wake.set()
+            await until(lambda: player.updates)
+    finally:
+        free.set()
+
+
 async def test_a_loss_that_is_not_finite_ends_the_node_and_nothing_else(
     join: Callable[..., Player],
 ) -> None:
@@ -559,12 +594,25 @@ async def test_a_loss_that_is_not_finite_ends_the_node_and_nothing_else(
         await until(lambda: player.updates)
 
 
-def test_a_node_that_could_not_be_made_holds_nothing(join: Callable[..., Player]) -> None:
+def test_a_node_that_could_not_be_made_holds_nothing(
+    join: Callable[..., Player], monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Foreign(Softmax):
         def model(self) -> Model:
             return {"other": super().model()["w"]}
 
+    closed: list[HistoryFile] = []
+    close = HistoryFile.close
+
+    def closing(file: HistoryFile) -> None:
+        closed.append(file)
+        close(file)
+
+    monkeypatch.setattr(HistoryFile, "close", closing)
     player = join()
     with pytest.raises(ManifestError, match=r"another model .* lacks the tensor 'b'"):
         player.node(task=Foreign(0, 4))
-    player.node().journal.close()
+    assert len(closed) == 1
+    node = player.node()
+    node.journal.close()
+    node.history_file.close()

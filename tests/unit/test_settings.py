@@ -191,6 +191,7 @@ def test_paths_of_a_node_file_are_relative_to_its_folder(tmp_path: Path) -> None
         task.participant = 3
         run.poll = "2s"
         run.encoding = "topk"
+        run.fee_limit = "300 gwei"
         """,
         "alice.toml",
     )
@@ -204,6 +205,14 @@ def test_paths_of_a_node_file_are_relative_to_its_folder(tmp_path: Path) -> None
     assert settings.task.settings == {"participant": 3}
     assert settings.run.poll == 2
     assert settings.run.encoding == Encoding.TOPK
+    assert settings.run.fee_limit == 300 * 10**9
+
+
+@pytest.mark.parametrize("given", ['"300"', '"300 USDC"', "0.5", "-1", '"1 gwei/s"'])
+def test_what_is_no_fee_limit_is_refused_with_an_example(tmp_path: Path, given: str) -> None:
+    text = refusal(write(tmp_path, f"run.fee_limit = {given}", "node.toml"), NodeSettings)
+    assert "run.fee_limit = " in text
+    assert "gwei'" in text or "wei per gas" in text
 
 
 def test_an_encoding_nobody_knows_is_refused_with_the_nearest(tmp_path: Path) -> None:

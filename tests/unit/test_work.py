@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from bafl.judge import rules
 from bafl.manifest import Manifest
 from bafl.protocol import Recomputed, Scored, Trained
 from bafl.store.cid import cid
-from bafl.store.errors import StoreFull, StoreUnreachable
+from bafl.store.errors import PayloadLost, StoreFull, StoreUnreachable
 from bafl.store.local import LocalStore
 from bafl.store.shelf import Shelf
 from bafl.tasks.base import Evaluation, TrainContext, TrainingStopped
@@ -509,6 +509,24 @@ def test_blames_no_author_for_a_store_that_is_down(work: Work, past: Past, store
     assert scores(work, seen).scores[0] >= rules.ALONE_MIN
 
 
+def test_blames_no_author_for_what_its_own_disk_lost(
+    work: Work, past: Past, store: Stubborn, tmp_path: Path
+) -> None:
+    (delta,) = honest_deltas(past, 1)
+    root = past.submit(1, delta, by=1)
+    seen = judged(past, work, seconds=1)
+    work.shelf.path(past.history.genesis)
+    stored = tmp_path / "store" / "payloads" / cid(root)
+    content = stored.read_bytes()
+    stored.write_bytes(content[:-1] + b"!")
+    with pytest.raises(PayloadLost, match="check the disk"):
+        scores(work, seen)
+    assert not work.journal.notes(1, 9, {}, frozenset()).scored
+    (tmp_path / "again").write_bytes(content)
+    past.store.put(tmp_path / "again")
+    assert scores(work, seen).scores[0] >= rules.ALONE_MIN
+
+
 def test_blames_no_author_when_it_is_told_to_stop(work: Work, past: Past, store: Stubborn) -> None:
     past.submit(1, np.ones(650, np.float32), by=1, publish=False)
     seen = judged(past, work)
@@ -660,13 +678,39 @@ def test_a_store_that_is_down_keeps_no_model_from_being_attested(
 
 @pytest.mark.parametrize(
     ("metric", "recorded"),
-    [(math.nan, 0), (math.inf, 0), (1e300, 2**63 - 1), (-1e300, -(2**63 - 1)), (0.5, 500_000)],
+    [
+        (math.nan, 0),
+        (math.inf, 0),
+        (1e300, 2**63 - 1),
+        (-1e300, -(2**63 - 1)),
+        (1e308, 2**63 - 1),
+        (0.5, 500_000),
+        (np.float32(0.5), 500_000),
+    ],
 )
 def test_any_metric_fits_the_contract(
-    work: Work, past: Past, task: Wayward, metric: float, recorded: int
+    work: Work,
+    past: Past,
+    task: Wayward,
+    metric: float,
+    recorded: int,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     task.measure = lambda model: Evaluation(1.0, metric, 1)
     assert recomputed(work, past).metric == recorded
+    assert ("metric of 0" in caplog.text) == (recorded == 0)
+
+
+def test_a_metric_that_fails_keeps_no_model_from_being_attested(
+    work: Work, past: Past, task: Wayward, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(model: Model) -> Evaluation:
+        raise ValueError("input contains infinity")
+
+    task.measure = fail
+    made = recomputed(work, past)
+    assert (made.root, made.metric) == (past.finalize(1), 0)
+    assert "window 1: attested with a metric of 0: ValueError('input contains" in caplog.text
 
 
 # --- looking after payloads ---
@@ -783,12 +827,71 @@ def test_an_update_counts_as_used_only_when_its_version_is_final(work: Work, pas
 # --- the clock ---
 
 
-def test_the_chains_clock_runs_on_between_blocks_and_never_back() -> None:
-    clock = ChainClock()
-    clock.see(1_000)
-    first = clock.now_s()
-    assert first >= 1_000
-    clock.see(500)
-    assert clock.now_s() >= first
-    clock.see(2_000)
-    assert clock.now_s() >= 2_000
+@dataclass
+class Ticking:
+    """A chain with a block every 12 s, and a clock of ours that shows another time."""
+
+    true_s: float = 5_000.0
+
+    def __call__(self) -> float:
+        return self.true_s - 4_321
+
+    def block(self, clock: ChainClock, said_s: float | None = None, lag_s: float = 0.0) -> None:
+        self.true_s += 12
+        clock.see(self.true_s - lag_s if said_s is None else said_s)
+
+
+def test_the_chains_clock_runs_on_between_blocks_and_is_never_ahead() -> None:
+    chain = Ticking()
+    clock = ChainClock(chain)
+    for lag_s in (3, 1, 2, 11, 7) * 10:
+        chain.block(clock, lag_s=lag_s)
+        latest_s = chain.true_s - lag_s
+        for _ in range(3):
+            chain.true_s += 100
+            clock.see(latest_s)
+            assert latest_s < clock.now_s() <= chain.true_s
+    assert clock.now_s() == chain.true_s - 1
+
+
+@pytest.mark.parametrize("said_s", [10_000.0, 1e18, 0.0])
+def test_a_false_block_time_is_forgotten_with_the_next_block(said_s: float) -> None:
+    chain = Ticking()
+    clock = ChainClock(chain)
+    chain.block(clock)
+    chain.block(clock, said_s)
+    chain.block(clock)
+    assert clock.now_s() == chain.true_s
+
+
+def test_a_block_time_that_is_a_little_false_is_forgotten_in_a_while() -> None:
+    chain = Ticking()
+    clock = ChainClock(chain)
+    chain.block(clock, lag_s=-11)
+    for _ in range(16):
+        chain.block(clock)
+    assert clock.now_s() == chain.true_s
+
+
+def test_the_chains_clock_follows_a_chain_that_was_set_back_or_stood_still() -> None:
+    chain = Ticking()
+    clock = ChainClock(chain)
+    for _ in range(20):
+        chain.block(clock)
+    back_s = chain.true_s - 3_600
+    chain.block(clock, back_s)
+    assert clock.now_s() == back_s
+    chain.block(clock, back_s + 12)
+    chain.true_s += 3_600
+    for count in range(2, 18):
+        chain.block(clock, back_s + 12 * count)
+    assert clock.now_s() == back_s + 12 * 17
+
+
+def test_one_false_block_time_costs_no_author_the_patience(work: Work, past: Past) -> None:
+    """An update that comes a little late is still waited for."""
+    past.submit(1, honest_deltas(past, 1)[0], by=1)
+    seen = judged(past, work, seconds=60)
+    work.see(replace(view(judging=seen), block_time_s=NOW_S + 10_000), past.history)
+    work.see(replace(view(judging=seen), block_time_s=NOW_S + 1), past.history)
+    assert 0 < work._patience_s(seen) < 30

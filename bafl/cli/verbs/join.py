@@ -141,6 +141,8 @@ def _words(roles: Role) -> str:
 
 
 def _tell(session: Session, done: str, participant: Participant) -> None:
+    from bafl.cli.picture import seat_of
+
     out = session.output
     seat = "no seat yet" if participant.seat == NO_SEAT else f"seat {participant.seat}"
     seated = f", {seat}" if Role.VALIDATOR in participant.roles else ""
@@ -153,6 +155,6 @@ def _tell(session: Session, done: str, participant: Participant) -> None:
             "participant": session.account.address,
             "roles": [role.name.lower() for role in participant.roles if role.name],
             "stakeWei": str(participant.stake_wei),
-            "seat": None if participant.seat == NO_SEAT else participant.seat,
+            "seat": seat_of(participant.seat),
         }
     )

@@ -83,26 +83,15 @@ def show(file: Path, password_file: Path | None, output: Output) -> None:
 
 def _password(file: Path, password_file: Path | None) -> str:
     """Return the password for a new keystore."""
-    from bafl.chain.keys import PASSWORD_VARIABLE
+    from bafl.chain.keys import KeySource, password_of
 
     if file.exists():
         raise KeystoreError(
             f"{file} exists, and a key that is overwritten is lost: choose another name"
         )
-    if password_file is not None:
-        try:
-            lines = password_file.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise KeystoreError(f"{password_file} cannot be read ({error})") from None
-        if not lines or not lines[0]:
-            raise KeystoreError(f"{password_file}: its first line should be the password")
-        return lines[0]
-    if given := os.environ.get(PASSWORD_VARIABLE):
-        return given
-    if not sys.stdin.isatty():
-        raise KeystoreError(
-            f"{file} needs a password: --password-file FILE, or {PASSWORD_VARIABLE}"
-        )
-    return str(
-        click.prompt(f"Password for {file}", hide_input=True, confirmation_prompt=True, err=True)
-    )
+
+    def ask_twice(text: str) -> str:
+        return str(click.prompt(text, hide_input=True, confirmation_prompt=True, err=True))
+
+    prompt = ask_twice if sys.stdin.isatty() else None
+    return password_of(KeySource(file, password_file), prompt=prompt)

@@ -97,7 +97,7 @@ def _fund(session: Session, founded: Founded, name: str) -> int:
         history = HistoryFile(federation, start_block=founded.block)
         if head.closed or head.pool_wei or head.credits_wei or history.sync().funded_wei:
             return 0
-    sender = federation.sender(session.account)
+    sender = session.sender_to(founded.address)
     try:
         pay(federation, sender, calls.fund(founded.fund), session.output.line)
     except (BaflError, KeyboardInterrupt):

@@ -281,7 +281,7 @@ def _standing_json(
     address: str, view: View, history: History, items: Sequence[Judged]
 ) -> Mapping[str, Any]:
     from bafl.chain.errors import refusal_named
-    from bafl.cli.picture import judged_json
+    from bafl.cli.picture import judged_json, seat_of
     from bafl.store.cid import cid
 
     participant = view.participant
@@ -292,7 +292,7 @@ def _standing_json(
     return {
         "address": address,
         "roles": _roles(participant.roles),
-        "seat": None if participant.seat == NO_SEAT else participant.seat,
+        "seat": seat_of(participant.seat),
         "stakeWei": str(participant.stake_wei),
         "creditWei": str(participant.credit_wei),
         "earnedWei": str(sum(reward.wei for reward in history.rewards(address))),

@@ -297,7 +297,7 @@ def test_replacing_stops_at_the_fee_limit(own_chain: OwnChain) -> None:
     signed = sender.sign(probe.call("emitMany", 1))
     own_chain.base_fee(50 * 10**9)
     own_chain.mine()
-    with pytest.raises(FeesTooHigh, match=r"above the limit of 5\.00"):
+    with pytest.raises(FeesTooHigh, match=r"above the limit of 5\.00: .*`fee_limit`"):
         sender.replace(signed)
     with pytest.raises(FeesTooHigh, match="gwei per gas"):
         sender.sign(probe.call("emitMany", 1))

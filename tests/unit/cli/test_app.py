@@ -156,6 +156,25 @@ def test_an_error_steers_no_terminal(bafl: Call) -> None:
     assert "no [2J-such.toml" in said.err
 
 
+def test_a_new_keys_password_file_is_read_with_the_same_care(
+    bafl: Call, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("BAFL_PRIVATE_KEY", "0x" + "11" * 32)
+    file = Path("password")
+    for content, said in (("x" * 70_000, "too large"), ("\n", "its first line"), ("", "first")):
+        file.write_text(content)
+        refused = bafl("key", "import", "a.json", "--password-file", "password")
+        assert refused.code == 2
+        assert said in refused.err
+    assert not Path("a.json").exists()
+    file.write_text("correct horse\n")
+    file.chmod(0o644)
+    caplog.clear()
+    assert bafl("key", "import", "a.json", "--password-file", "password").code == 0
+    assert "password can be read by others: chmod 600 it" in caplog.text
+    assert bafl("key", "show", "a.json", "--password-file", "password").code == 0
+
+
 def test_an_error_is_one_line_and_its_trace_on_request(
     bafl: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from bafl.chain.calls import Creation
+from bafl.chain.errors import FeesTooHigh
+from bafl.chain.sender import Sender
 from bafl.cli.options import session_options, task_option
 from bafl.cli.output import Output
 from bafl.cli.session import Session
+from bafl.devnet import Anvil
 from bafl.errors import SettingsError
 from bafl.settings import NodeSettings
 from tests.unit.cli.conftest import Call
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
 
 FILE = """
 rpc = "http://file:1"
@@ -125,3 +133,22 @@ def test_gateways_alone_are_enough_to_read_but_not_to_write(
             _ = session.own_store
     with pytest.raises(SettingsError, match="no store is set"):
         _ = Session(NodeSettings(), Output(False, False)).store
+
+
+def test_every_transaction_keeps_to_the_node_files_fee_limit(
+    anvil: Anvil, new_account: Callable[..., LocalAccount], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BAFL_PRIVATE_KEY", new_account().key.hex())
+    call = Creation("nothing", b"\x00")
+
+    def sender(limit: str) -> Sender:
+        Path("node.toml").write_text(f'rpc = "{anvil.url}"\n[run]\nfee_limit = "{limit}"')
+        session = Session(NodeSettings.load(Path("node.toml")), Output(False, False))
+        return session.sender_to(None)
+
+    low, high = sender("1 wei"), sender("300 gwei")
+    assert (low.fee_limit_wei, high.fee_limit_wei) == (1, 300 * 10**9)
+    with low.connection, pytest.raises(FeesTooHigh, match=r"raise `fee_limit` under \[run\]"):
+        low.sign(call)
+    with high.connection:
+        assert high.send(call).ok

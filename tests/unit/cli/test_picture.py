@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from bafl.chain.history import History
 from bafl.chain.logs import Event
-from bafl.cli.names import MAX_NAME, Names
+from bafl.chain.records import Member
+from bafl.cli.names import AT_ONCE, MAX_NAME, Names
 from bafl.cli.picture import curve, person, recent
 from bafl.cli.verbs.watch import SPARKS, spark
 from bafl.explain import case_of, explain, phase_of
@@ -184,3 +185,33 @@ def test_names_come_from_profiles_and_never_fail(tmp_path: Path) -> None:
     assert "\x1b" not in names[A]
     assert len(names[A]) == MAX_NAME
     assert Names(None).of(history.participants) == {}
+
+
+def test_profiles_that_nobody_has_hold_a_look_up_for_a_moment_only(tmp_path: Path) -> None:
+    now = [0.0]
+    asked: list[Root] = []
+
+    class Slow(LocalStore):
+        def fetch(self, root: Root, into: Path, limit: int, timeout_s: float) -> None:
+            asked.append(root)
+            if not self.has(root):
+                now[0] += timeout_s
+            super().fetch(root, into, limit, timeout_s)
+
+    store, file = Slow(tmp_path / "store"), tmp_path / "profile"
+    file.write_bytes(dump({"name": "Clinic"}))
+    profiles = [number.to_bytes(32, "big") for number in range(1, 301)] + [store.put(file).digest]
+    members = {
+        f"0x{number:040x}": Member("", Role.TRAINER, 1, profile, 1)
+        for number, profile in enumerate(profiles)
+    }
+    names = Names(store, lambda: now[0])
+    names.of(members)
+    assert 0 < len(asked) <= 2 * AT_ONCE
+    looks = 1
+    while len(asked) < len(profiles):
+        names.of(members)
+        looks += 1
+        assert looks <= len(profiles)
+    assert len(set(asked)) == len(asked)
+    assert list(names.of(members).values()) == ["Clinic"]

@@ -15,6 +15,7 @@ from bafl.errors import BaflError, StoreError
 from bafl.store.base import Store, open_stores
 from bafl.store.cid import CHUNK_BYTES, cid, root_of
 from bafl.store.errors import (
+    PayloadLost,
     PayloadUnavailable,
     ReadOnlyStore,
     StoreUnreachable,
@@ -202,18 +203,18 @@ def test_a_liar_is_spared_even_when_nobody_else_has_the_payload(
 
 def test_ones_own_store_that_lies_is_asked_last_from_then_on(
     clock: Clock,
-    own: LocalStore,
     first: Web,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    file = tmp_path / "file"
-    roots = []
-    for content in (b"one", b"two"):
-        file.write_bytes(content)
-        roots.append(own.put(file))
-        first.put(content)
-        (tmp_path / "store" / "payloads" / cid(roots[-1])).write_bytes(b"bad")
+    class Lying(LocalStore):
+        def fetch(self, root: Root, into: Path, limit: int, timeout_s: float) -> None:
+            if root in roots:
+                raise WrongBytes("other bytes came")
+            super().fetch(root, into, limit, timeout_s)
+
+    own, file = Lying(tmp_path / "store"), tmp_path / "file"
+    roots = [first.put(content) for content in (b"one", b"two")]
     read = Reads(over(clock, own, first), tmp_path)
     assert read(roots[0]) == b"one"
     (line,) = warnings(caplog)
@@ -234,6 +235,28 @@ def test_ones_own_store_that_lies_is_asked_last_from_then_on(
     before = len(first.asked)
     assert read(three) == b"three"
     assert len(first.asked) == before
+
+
+def test_what_ones_own_disk_lost_comes_from_a_gateway_and_is_kept_again(
+    clock: Clock,
+    own: LocalStore,
+    first: Web,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    root = own.put(tmp_path / "file")
+    stored = tmp_path / "store" / "payloads" / cid(root)
+    stored.write_bytes(b"damaged")
+    store = over(clock, own, first)
+    assert type(Reads(store, tmp_path).refused(root)) is PayloadLost
+    assert warnings(caplog) == [f"{stored} is damaged, and was removed: check the disk"]
+    first.put(b"content")
+    clock.now += ABSENT_S + 1
+    Shelf(tmp_path / "shelf", store, LIMIT).gather([root], LONG_S)
+    wait_until(lambda: own.has(root), "the payload")
+    assert stored.read_bytes() == b"content"
+    assert warnings(caplog) == []
 
 
 def test_an_author_cannot_have_a_store_set_aside(

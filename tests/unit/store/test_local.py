@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from bafl.codec.errors import PayloadTooLarge
 from bafl.errors import StoreError
 from bafl.store.base import Store, open_store
 from bafl.store.cid import cid, root_of
-from bafl.store.errors import PayloadUnavailable, UnknownStore, WrongBytes
+from bafl.store.errors import PayloadLost, PayloadUnavailable, UnknownStore
 from bafl.store.local import LocalStore
 
 DATA = bytes(range(256)) * 8192  # 2 MiB: two chunks
@@ -64,27 +65,53 @@ def test_a_payload_past_the_limit_is_not_kept(
     assert files(tmp_path) == before
 
 
-def test_changed_bytes_are_never_handed_out(
+@pytest.mark.parametrize("damaged", [DATA[:-1] + b"x", DATA[:-1], DATA + b"x", b""])
+def test_a_payload_that_the_disk_did_not_keep_is_lost_until_it_is_put_again(
+    store: LocalStore, payload: Path, tmp_path: Path, damaged: bytes
+) -> None:
+    """Its author is not to blame, however often and by whom it is asked for."""
+    root = store.put(payload)
+    stored, out = tmp_path / "store" / "payloads" / cid(root), tmp_path / "out"
+    stored.write_bytes(damaged)
+    out.write_bytes(b"old")
+    for reader in (store, store, LocalStore(tmp_path / "store", "another")):
+        with pytest.raises(PayloadLost, match=rf"{cid(root)} was damaged or taken away: check"):
+            reader.fetch(root, out, LIMIT, 5)
+        assert not reader.has(root)
+    assert out.read_bytes() == b"old"
+    assert files(tmp_path / "store") == {"lock", f"pins/{cid(root)}/node"}
+    assert LocalStore(tmp_path / "store", "another").put(payload) == root
+    store.fetch(root, out, LIMIT, 5)
+    assert out.read_bytes() == DATA
+
+
+def test_what_was_lost_and_let_go_is_unavailable(
     store: LocalStore, payload: Path, tmp_path: Path
 ) -> None:
     root = store.put(payload)
-    stored = tmp_path / "store" / "payloads" / cid(root)
-    stored.write_bytes(DATA[:-1] + b"x")
-    before = files(tmp_path)
-    with pytest.raises(WrongBytes):
+    (tmp_path / "store" / "payloads" / cid(root)).unlink()
+    with pytest.raises(PayloadLost):
         store.fetch(root, tmp_path / "out", LIMIT, 5)
-    assert files(tmp_path) == before
+    store.unpin(root)
+    with pytest.raises(PayloadUnavailable):
+        store.fetch(root, tmp_path / "out", LIMIT, 5)
 
 
-def test_a_wrong_payload_does_not_replace_a_file_that_is_there(
-    store: LocalStore, payload: Path, tmp_path: Path
+def test_a_damaged_file_that_was_replaced_meanwhile_stays(
+    store: LocalStore, payload: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = store.put(payload)
     (tmp_path / "store" / "payloads" / cid(root)).write_bytes(b"short")
-    (tmp_path / "out").write_bytes(b"old")
-    with pytest.raises(WrongBytes):
+    remove = LocalStore._remove
+
+    def late(store: LocalStore, *given: Any) -> None:
+        store.put(payload)
+        remove(store, *given)
+
+    monkeypatch.setattr(LocalStore, "_remove", late)
+    with pytest.raises(PayloadLost):
         store.fetch(root, tmp_path / "out", LIMIT, 5)
-    assert (tmp_path / "out").read_bytes() == b"old"
+    store.fetch(root, tmp_path / "out", LIMIT, 5)
 
 
 def test_a_payload_stays_until_its_last_owner_lets_it_go(tmp_path: Path, payload: Path) -> None:

@@ -307,6 +307,11 @@ def test_auc_counts_pairs_in_the_right_order() -> None:
     assert math.isnan(auc(outputs, torch.zeros(4, dtype=torch.int64)))
 
 
+def test_auc_ranks_logits_as_far_apart_as_there_are() -> None:
+    outputs = torch.tensor([[3e38, -3e38], [0.0, 1.0], [-3e38, 3e38]])
+    assert auc(outputs, torch.tensor([0, 1, 1])) == 1.0
+
+
 @pytest.mark.parametrize(("loss", "n"), [(-0.1, 3), (1.0, 0)])
 def test_an_evaluation_has_a_loss_of_0_or_more_and_samples(loss: float, n: int) -> None:
     with pytest.raises(TaskError):
