@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bafl import protocol, replay
+from bafl.chain import calls
 from bafl.chain.federation import Federation
 from bafl.chain.history import History, HistoryFile
 from bafl.chain.sender import Sender
@@ -281,7 +282,7 @@ class Node:
 
     def _agree(self, view: View, history: History) -> bool:
         """Whether the log holds what the contract says; one that again does not is read anew."""
-        lacks = _lacking(view, history, self.address)
+        lacks = _lacking(view, history, self.federation, self.address)
         if lacks is None:
             self._gaps = 0
             return True
@@ -414,12 +415,19 @@ def _name(action: Action) -> str:
     return f"{kind} window {number}" if number else kind
 
 
-def _lacking(view: View, history: History, address: str) -> str | None:
+def _lacking(view: View, history: History, federation: Federation, address: str) -> str | None:
     """What of an older view is not in a history, for a person; None if nothing is."""
     for window in (view.judging, view.open):
         there = len(history.updates(window.id))
         if there < window.updates:
             return f"{window.updates - there} of the {window.updates} updates of window {window.id}"
+    judged = view.judging
+    if judged.tag and judged.base_version < len(history.versions):
+        base, updates = history.versions[judged.base_version].root, history.updates(judged.id)
+        place = (federation.chain_id, federation.address, judged.id)
+        # Scores and models are bound to the tag: they must be of what it stands for.
+        if calls.window_tag(*place, updates, base) != judged.tag:
+            return f"the updates of window {judged.id} as the contract has them"
     mine = {(record.window, record.index) for record in history.updates_by(address)}
     me = view.participant
     for number, index in zip(me.pending_windows, me.pending_indices, strict=True):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from eth_account.signers.local import LocalAccount
 
+    from bafl.types import UpdateRecord
+
 NO_SALT = bytes(32)
 NO_PROFILE = bytes(32)
 SALT_DOMAIN = b"BAFL score salt v1"
@@ -221,6 +223,25 @@ def unpack_scores(packed: bytes, count: int) -> tuple[int, ...]:
     return tuple(
         int.from_bytes(packed[2 * i : 2 * i + 2], "big", signed=True) for i in range(count)
     )
+
+
+def window_tag(
+    chain_id: int, contract: str, window: int, updates: Sequence[UpdateRecord], base: Root
+) -> int:
+    """What the contract calls a window with these updates, judged against the model `base`.
+
+    Source: `TurnBegan` in IFederation.sol. Whoever sees the tag and the log can tell whether the
+    log's updates are those that are judged.
+    """
+    hash_, last = 0, (1 << 64) - 1
+    types = ["uint256", "address", "uint256", "bytes32", "uint256", "uint256", "uint256"]
+    for each in updates:
+        declared = (each.base_version, each.root.digest, each.root.codec, each.encoding)
+        values = [hash_, each.participant, *declared, each.samples]
+        hash_ = int.from_bytes(keccak(abi_encode(types, values)), "big") & last
+    types = ["uint256", "address", "uint256", "uint256", "bytes32"]
+    encoded = abi_encode(types, [chain_id, contract, window, hash_, base.digest])
+    return int.from_bytes(keccak(encoded), "big") & last
 
 
 def commitment(

@@ -119,6 +119,8 @@ class People:
         who = a["participant"]
         jailing = Jailing(who, _ROLE(a["role"], who), a["until"], event.block)
         self.jailings = (*self.jailings, jailing)
+        if jailing.role == Role.VALIDATOR:
+            self._change(a, asleep=False)  # who comes back judges
 
     def _member(self, who: str) -> Member:
         try:

@@ -22,7 +22,17 @@ from bafl.chain.logs import LogReader, decode
 from bafl.chain.sender import Sender
 from bafl.devnet import Anvil
 from bafl.errors import ChainError, ContractRefusal, DiskError, UsageError
-from bafl.types import RAW, START_REPUTATION, Encoding, Phase, Role, Root, Verdict, VoidReason
+from bafl.types import (
+    DAG_PB,
+    RAW,
+    START_REPUTATION,
+    Encoding,
+    Phase,
+    Role,
+    Root,
+    Verdict,
+    VoidReason,
+)
 from tests.e2e.chain_life import BOTH, ETHER, GENESIS, Life, digest, found, funded, parameters
 from tests.unit.chain.proxy import Forward, Json, Proxy, Raw, Rule, error, only, result
 
@@ -138,6 +148,19 @@ def test_what_an_author_may_declare_stops_no_reader(life: Life, file: HistoryFil
     (record,) = file.sync().updates(1)
     assert (record.encoding, record.samples) == (255, 2**32 - 1)
     assert 1 in life.federation.view(author.address).participant.pending_windows
+
+
+def test_a_tag_is_that_of_the_logs_updates_alone(life: Life, file: HistoryFile) -> None:
+    for number, author in enumerate(life.people[:3]):
+        root = Root(digest("tagged", number), (RAW, DAG_PB, RAW)[number])
+        author.send(calls.submit_update(0, root, (0, 1, 255)[number], 10**number))
+    window, updates = life.federation.view(life.people[0].address).judging, file.sync().updates(1)
+    place = (life.federation.chain_id, life.federation.address, 1)
+    base = GENESIS.model
+    assert window.tag == calls.window_tag(*place, updates, base) != 0
+    for change in ({"samples": 9}, {"encoding": 2}, {"root": Root(digest(0), RAW)}):
+        others = (*updates[:2], replace(updates[2], **change))
+        assert calls.window_tag(*place, others, base) != window.tag
 
 
 def test_constants_are_those_deployed(life: Life) -> None:

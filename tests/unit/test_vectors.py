@@ -2,7 +2,7 @@
 
 `contracts/test/SharedRules.t.sol` asks the same of the contracts, and `tests/reference/vectors.py`
 writes the files. Most of the contract's rules are not among them, since Python knows none of them:
-when a phase ends, what a tag or a window's running hash is, and who may do what, it asks the lens.
+when a phase ends and who may do what, it asks the lens. Tags are compared on a chain (test_chain).
 """
 
 from __future__ import annotations
