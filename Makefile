@@ -59,7 +59,7 @@ contracts: setup ## Solidity tests (FUZZ_RUNS=…, INVARIANT_RUNS=…, FUZZ_SEED
 	@echo "== Solidity tests"
 	@$(HARDHAT) test solidity
 
-invariants: setup ## A million calls of the invariants' handler: hours
+invariants: setup ## A million calls of the invariants' handler: an hour or more
 	@INVARIANT_RUNS=2000 INVARIANT_DEPTH=500 $(HARDHAT) test solidity --grep invariant_ \
 		contracts/test/Invariants.t.sol
 

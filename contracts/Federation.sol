@@ -325,7 +325,7 @@ contract Federation is IFederation, Money, EIP712, ReentrancyGuardTransient {
             uint32(samples)
         );
 
-        uint64 hash = Ledger.chain(now_.get(Now.HASH), msg.sender, rootDigest, baseVersion);
+        uint64 hash = Ledger.chain(now_.get(Now.HASH), msg.sender);
         now_ = now_.set(Now.HASH, hash).set(Now.UPDATES, index + 1);
         if (index == 0) now_ = now_.set(Now.OPENED_AT, block.timestamp);
         if (rootCodec == DAG_PB) now_ |= Words.put(Now.CODECS, 1 << index);

@@ -15,9 +15,12 @@ pragma solidity ^0.8.37;
 /// chosen at creation. "Stake-weighted" always means by voting weight: stake x (1/2 + validator reputation / 2), fixed
 /// for the active set when a window's turn begins.
 ///
-/// TRUST ASSUMPTIONS. Against shares of the revealed voting weight, without the judged update's author:
-///  - less than 1/3 can make phases last their full periods, no more; from 1/3 windows can be made void; from 1/2 it can
-///    be chosen what is accepted; from 2/3 any digest can be finalised (an audit detects that; it does not prevent it).
+/// TRUST ASSUMPTIONS. Against shares of the active set's voting weight (of what revealed, without the judged update's
+/// author, where it is about what is accepted):
+///  - up to 1/3 can make phases last their full periods, and tip an update on which honest validators disagree: a
+///    consensus stays within the range of honest scores. Above 1/3 windows can be made void; above 1/2 it can be chosen
+///    what is accepted, and in some seven windows without a version the others are jailed; from 2/3 any digest can be
+///    finalised (an audit detects that; it does not prevent it).
 ///  - the owner can invite, pause new submissions, close, and (like anyone) fund. It cannot touch stakes, scores,
 ///    models or rewards. An owner who invites can fill the seats with its own accounts.
 ///  - honest recomputation is needed by more than 1/3 of the weight: a validator can copy the first attestation.
@@ -209,6 +212,7 @@ interface IFederation {
     event ExitRequested(address indexed participant, uint256 withdrawableAt);
     event Withdrawn(address indexed participant, uint256 amount);
     event FellAsleep(address indexed participant, uint256 window);
+    /// @notice It woke itself, or was asked because too few were awake, and was there. Jail ends sleep without it.
     event Woke(address indexed participant);
     event InvitationAccepted(uint256 indexed nonce, address indexed participant);
     event InvitationEpochBumped(uint64 epoch);
@@ -227,7 +231,8 @@ interface IFederation {
     /// @notice A window's turn: W is `baseVersion`, the active set and its weights are fixed. `active`: bitmap of its
     /// seats (whose they are: `SeatTaken`); `weights`: one element a seat in it, ascending. `tag`: the last 64 bits of
     /// keccak256(abi.encode(chainid, contract, window, hash, root digest of W)); `hash` begins at 0 and with each update
-    /// becomes the last 64 bits of keccak256(abi.encode(hash, author, root digest, base version)).
+    /// becomes the last 64 bits of keccak256(abi.encode(hash, author, base version, root digest, root codec, encoding,
+    /// samples)).
     event TurnBegan(
         uint256 indexed window,
         uint256 baseVersion,

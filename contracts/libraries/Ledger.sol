@@ -140,20 +140,16 @@ library Ledger {
         }
     }
 
-    /// @notice The running hash over a window's updates: keccak256(abi.encode(before, author, digest, base)).
-    function chain(
-        uint256 before,
-        address author,
-        bytes32 digest,
-        uint256 base
-    ) internal pure returns (uint64 hash) {
+    /// @notice The running hash over a window's updates: the last 64 bits of
+    /// keccak256(abi.encode(before, author, base version, root digest, root codec, encoding, samples)).
+    /// @dev For `submitUpdate` alone: from the base version on, these are its arguments, as they lie in its calldata.
+    function chain(uint256 before, address author) internal pure returns (uint64 hash) {
         assembly ("memory-safe") {
             let free := mload(0x40) // not kept
             mstore(free, before)
             mstore(add(free, 0x20), author)
-            mstore(add(free, 0x40), digest)
-            mstore(add(free, 0x60), base)
-            hash := and(keccak256(free, 0x80), 0xffffffffffffffff)
+            calldatacopy(add(free, 0x40), 4, 0xa0)
+            hash := and(keccak256(free, 0xe0), 0xffffffffffffffff)
         }
     }
 

@@ -55,7 +55,7 @@ library Settling {
         uint256 trainersUnit; // of trainersPot times a share, for one unit
         uint256 validatorsUnit; // of validatorsPot times a weight times a part, likewise
         uint256 credited; // units given
-        uint256 missed; // seats that missed the window
+        uint256 missed; // seats that missed the window, or attested against a majority
         uint256 slashed; // seats
         uint256 totalWeight; // of the active set, where there is a reward
         uint256[] trainers; // money
@@ -156,8 +156,9 @@ library Settling {
         uint256 service = services.lane(id % 4, 64);
         uint256 reward;
         if (Ledger.isIn(settlement.missed, seat) || agreement == Agreement.OVERRULED) {
-            service = _miss(s, settlement, id, service);
+            service = _miss(s, settlement, seat, id, service);
         } else {
+            if (service.get(Service.MISSED) != 0) service = _wake(s, id, service);
             (service, reward) = _serve(settlement, service, agreement, weight);
         }
         s.setServicesBeside(id, services.withLane(id % 4, 64, service));
@@ -168,19 +169,41 @@ library Settling {
         settlement.validators.set(k, reward);
     }
 
-    /// @dev A validator that missed the window, or was overruled.
+    /// @dev A validator that missed the window, or was against a majority. Only who was away can fall asleep: else a
+    /// majority could send the others to sleep, and be all that is left.
     /// @return The service, to be stored.
     function _miss(
         Ledger.State storage s,
         Settlement memory settlement,
+        uint256 seat,
         uint256 id,
         uint256 service
     ) private returns (uint256) {
+        uint256 reputation = Reputation.afterMissed(service.get(Service.REPUTATION));
+        service = service.set(Service.REPUTATION, reputation);
+        if (!_isAbsent(settlement, seat)) return _wake(s, id, service);
         uint256 missed = service.get(Service.MISSED);
         if (missed < Service.ASLEEP && ++missed == Service.ASLEEP)
             emit IFederation.FellAsleep(s.participants[id], settlement.round.get(Round.WINDOW));
-        uint256 reputation = Reputation.afterMissed(service.get(Service.REPUTATION));
-        return service.set(Service.MISSED, missed).set(Service.REPUTATION, reputation);
+        return service.set(Service.MISSED, missed);
+    }
+
+    /// @dev A validator that was there.
+    /// @return The service, to be stored.
+    function _wake(Ledger.State storage s, uint256 id, uint256 service) private returns (uint256) {
+        if (service.get(Service.MISSED) == Service.ASLEEP)
+            emit IFederation.Woke(s.participants[id]);
+        return service.set(Service.MISSED, 0);
+    }
+
+    /// @dev Whether a validator owes the window something.
+    function _isAbsent(
+        Settlement memory settlement,
+        uint256 seat
+    ) private pure returns (bool isAbsent) {
+        uint256 round = settlement.round;
+        uint256 silent = settlement.attestersDue & ~round.get(Round.ATTESTED);
+        return Ledger.isIn(round.get(Round.OWING) | silent, seat);
     }
 
     /// @dev A validator that did its part.
@@ -193,7 +216,6 @@ library Settling {
         uint256 weight
     ) private pure returns (uint256, uint256) {
         uint256 part = Ledger.PPM / 2;
-        service = service.set(Service.MISSED, 0);
         unchecked {
             // Safe: a pot is below 2^111, a weight below 2^32, a part at most PPM; an agreement lies within PPM of BIAS;
             // there is no pot without weight.

@@ -175,6 +175,14 @@ contract CreationTest is Setup {
         _refuses(p, "unbondingPeriod", int256(uint256(unbonding)), least, 365 days);
     }
 
+    function test_constructor_takesAFloorAtEitherEnd() public {
+        IFederation.Parameters memory p = usual();
+        for (uint256 i = 0; i < 2; ++i) {
+            p.rejectBelow = i == 0 ? int16(-4990) : int16(0);
+            this.make(p);
+        }
+    }
+
     function test_constructor_refusesNumbersOutOfRange() public {
         IFederation.Parameters memory p = usual();
         p.maxStaleness = 0;

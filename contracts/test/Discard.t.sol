@@ -58,6 +58,15 @@ contract DiscardTest is Setup {
         _discards(IFederation.VoidReason.TooFewReveals);
     }
 
+    function test_discard_waitsForTheTallyOfExactlyTwoThirds() public {
+        for (uint256 i = 0; i < 5; ++i) commitAs(validators[i]);
+        passDeadline();
+        for (uint256 i = 0; i < 4; ++i) revealAs(validators[i]);
+        passDeadline();
+        _refusesEarly(uint256(judged().deadline) + 1);
+        tally();
+    }
+
     function test_discard_comesAtOnceWhenNobodyCommitted() public {
         passDeadline();
         _discards(IFederation.VoidReason.TooFewReveals);

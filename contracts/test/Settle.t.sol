@@ -395,27 +395,61 @@ contract SettleTest is Setup {
         vm.assertEq(federation.participant(validators[4]).stake, STAKE, "costs pay, never stake");
     }
 
-    function test_settle_countsTheOverruledAsMissed() public {
+    function test_settle_takesTheOverruledsPayAndReputationAlone() public {
         willScore(validators[4], list(UNAVAILABLE, 300, 200, 100));
         runWindow();
         vm.assertEq(_reputationOf(4), 270_000);
-        vm.assertEq(federation.participant(validators[4]).missed, 1);
+        vm.assertEq(federation.participant(validators[4]).credit, 0);
+        vm.assertEq(federation.participant(validators[4]).missed, 0);
         vm.assertEq(federation.participant(validators[4]).stake, STAKE);
     }
 
     function test_settle_putsToSleepWhoMissesTwice() public {
-        willScore(validators[4], list(UNAVAILABLE, 300, 200, 100));
-        runWindow();
+        _judgeWithoutTheLast();
+        vm.assertEq(federation.participant(validators[4]).missed, 1);
         fillWindow();
-        scoreAll();
-        tally();
+        _scoreWithoutTheLast();
         for (uint256 i = 0; i < 4; ++i) attestAs(validators[i], nextModel());
-        uint64 tag = judged().tag;
+        passDeadline();
         vm.expectEmit(address(federation));
         emit IFederation.FellAsleep(validators[4], 2);
-        vm.prank(validators[4]);
-        federation.attestModel(2, tag, nextOf(1), 0);
+        federation.settle(2);
         vm.assertTrue(federation.participant(validators[4]).asleep);
+    }
+
+    function test_settle_saysThatASleeperJudgedAgain() public {
+        deployRunning(usual(), 5);
+        for (uint256 window = 0; window < 2; ++window) _judgeWithoutTheLast();
+        vm.assertTrue(federation.participant(validators[4]).asleep);
+        vm.prank(validators[3]);
+        federation.requestExit();
+        fillWindow();
+        vm.assertEq(judged().active, 23, "too few are awake: the sleeper is asked");
+        for (uint256 i = 0; i < 5; ++i) if (i != 3) commitAs(validators[i]);
+        for (uint256 i = 0; i < 5; ++i) if (i != 3) revealAs(validators[i]);
+        tally();
+        for (uint256 i = 0; i < 3; ++i) attestAs(validators[i], nextModel());
+        (uint32 window, uint64 tag) = (judged().id, judged().tag);
+        vm.expectEmit(address(federation));
+        emit IFederation.Woke(validators[4]);
+        vm.prank(validators[4]);
+        federation.attestModel(window, tag, nextOf(2), 0);
+        vm.assertFalse(federation.participant(validators[4]).asleep);
+    }
+
+    function _scoreWithoutTheLast() private {
+        for (uint256 i = 0; i < 4; ++i) commitAs(validators[i]);
+        passDeadline();
+        for (uint256 i = 0; i < 4; ++i) revealAs(validators[i]);
+        tally();
+    }
+
+    function _judgeWithoutTheLast() private {
+        fillWindow();
+        _scoreWithoutTheLast();
+        for (uint256 i = 0; i < 4; ++i) attestAs(validators[i], nextModel());
+        passDeadline();
+        federation.settle(federation.head().judgingWindow);
     }
 
     // ----- Faults -----
@@ -446,12 +480,12 @@ contract SettleTest is Setup {
         federation.attestModel(1, tag, OTHER, 0);
         vm.assertEq(federation.participant(validators[4]).stake, STAKE - SLASH);
         vm.assertEq(federation.head().slashed, SLASH);
-        vm.assertEq(federation.participant(validators[4]).missed, 1);
+        vm.assertEq(_reputationOf(4), 270_000);
         checkMoney();
     }
 
     /// Three of five agree: more than a half, less than two thirds.
-    function test_settle_countsAnAttestationAgainstAMajorityAsMissed() public {
+    function test_settle_takesReputationForAnAttestationAgainstAMajority() public {
         fillWindow();
         scoreAll();
         tally();
@@ -460,7 +494,8 @@ contract SettleTest is Setup {
         vm.assertEq(uint8(federation.window(1).phase), uint8(IFederation.Phase.Void));
         vm.assertEq(federation.head().slashed, 0);
         for (uint256 i = 0; i < 5; ++i) {
-            vm.assertEq(federation.participant(validators[i]).missed, i < 3 ? 0 : 1);
+            vm.assertEq(_reputationOf(i) == 270_000, i >= 3);
+            vm.assertEq(federation.participant(validators[i]).missed, 0, "it was there");
         }
     }
 

@@ -29,7 +29,8 @@ contract TurnTest is Setup {
         uint64 running;
         for (uint256 i = 0; i < 4; ++i) {
             bytes32 digest = keccak256(abi.encode(i));
-            bytes memory item = abi.encode(uint256(running), trainers[i], digest, uint256(0));
+            uint256 samples = i + 1;
+            bytes memory item = abi.encode(running, trainers[i], 0, digest, RAW, 1, samples);
             running = uint64(uint256(keccak256(item)));
             if (i == 3) {
                 bytes memory seed = abi.encode(
@@ -43,7 +44,7 @@ contract TurnTest is Setup {
                 vm.expectEmit(address(federation));
                 emit IFederation.TurnBegan(1, 0, tag, 31, _weights(5));
             }
-            submitAs(trainers[i], 0, digest, RAW, 1);
+            submitAs(trainers[i], 0, digest, RAW, uint32(samples));
         }
 
         IFederation.Window memory w = federation.window(1);

@@ -91,6 +91,16 @@ contract ViewsTest is Setup {
         vm.assertEq(judged().id, 2);
     }
 
+    function test_update_hasNoVerdictBeforeItsOwnTally() public {
+        deployRunning(usual(), 4);
+        fillWindow();
+        scoreAll();
+        tally();
+        submitAs(trainers[4], 0, keccak256("of the next window"), RAW, 1);
+        vm.assertTrue(federation.update(16).verdict != IFederation.Verdict.None);
+        vm.assertTrue(federation.update(32).verdict == IFederation.Verdict.None);
+    }
+
     function test_window_refusesWhatNeverWas() public {
         _refusesWindow(0);
         _refusesWindow(2);
