@@ -356,14 +356,12 @@ async def test_an_update_that_a_reorg_took_is_submitted_again(
     assert (again.root, again.base_version) == (record.root, record.base_version)
 
 
+SUBMITTED = "0x" + interface("Federation").topic("UpdateSubmitted").hex()
+
+
 def without_submissions(answer: Json) -> Json:
     """An answer to eth_getLogs from which those of submissions are missing."""
-    (topic,) = (
-        "0x" + topic.hex()
-        for topic, event in interface("Federation").events.items()
-        if event["name"] == "UpdateSubmitted"
-    )
-    return {**answer, "result": [log for log in answer["result"] if log["topics"][0] != topic]}
+    return {**answer, "result": [log for log in answer["result"] if log["topics"][0] != SUBMITTED]}
 
 
 @pytest.mark.parametrize("settings", [WAITING])
@@ -418,6 +416,29 @@ async def test_an_rpc_that_never_gives_a_log_is_asked_for_all_ever_more_rarely(
     assert player.updates == 1
     seen = "".join("anew " if anew else "look " for anew in looks)
     assert seen.startswith("look anew look look anew look look look look anew look"), seen
+
+
+async def test_updates_that_the_tag_is_not_made_of_are_not_judged(
+    join: Callable[..., Player], caplog: pytest.LogCaptureFixture
+) -> None:
+    """An RPC shows every update with other terms than the chain has; all else is true."""
+    player, lying = join(BOTH), threading.Event()
+    lying.set()
+
+    def with_other_samples(request: Json, forward: Forward) -> Json:
+        answer = forward()
+        for log in answer["result"] if lying.is_set() else ():
+            if log["topics"][0] == SUBMITTED:
+                log["data"] = log["data"][:-64] + f"{int(log['data'][-64:], 16) + 1:064x}"
+        return answer
+
+    with Proxy(player.stage.rpc) as proxy:
+        proxy.rule = only("eth_getLogs", with_other_samples)
+        async with running(player.node(proxy.url)) as until:
+            await until(lambda: "lacks the updates of window 1 as the contract has" in caplog.text)
+            assert not player.stage.history.commitments(1)
+            lying.clear()
+            await until(lambda: len(player.stage.history.versions) > 1)
 
 
 @pytest.mark.parametrize("settings", [WAITING])
