@@ -88,7 +88,7 @@ class Past:
             baseVersion=base,
             rootDigest=root.digest,
             rootCodec=root.codec,
-            encoding=encoding,
+            encoding=int(encoding),  # `record_of_it` writes literals
             samples=10,
         )
 

@@ -253,7 +253,9 @@ def test_what_ones_own_disk_lost_comes_from_a_gateway_and_is_kept_again(
     assert warnings(caplog) == [f"{stored} is damaged, and was removed: check the disk"]
     first.put(b"content")
     clock.now += ABSENT_S + 1
-    Shelf(tmp_path / "shelf", store, LIMIT).gather([root], LONG_S)
+    shelf = Shelf(tmp_path / "shelf", store, LIMIT)
+    shelf.gather([root], LONG_S)
+    shelf.hold([root])
     wait_until(lambda: own.has(root), "the payload")
     assert stored.read_bytes() == b"content"
     assert warnings(caplog) == []
