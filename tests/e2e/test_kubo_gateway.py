@@ -205,6 +205,7 @@ def test_a_node_gets_payloads_past_gateways_that_fail_in_every_way(
             (path,) = shelf.gather([root], 60).values()
             assert isinstance(path, Path)
             assert path.read_bytes() == data
+        shelf.hold(roots)
         assert elsewhere.asked
         assert cut.asked
         assert len(liar.asked) == 1  # once is enough

@@ -251,6 +251,7 @@ async def test_a_transaction_whose_fee_became_too_low_is_replaced(
     assert player.sender.receipt(cheap.hash) is None
 
 
+@pytest.mark.parametrize("settings", [WAITING])
 async def test_stops_soon_while_a_transaction_waits(
     chain: Anvil, join: Callable[..., Player]
 ) -> None:
