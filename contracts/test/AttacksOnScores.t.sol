@@ -111,6 +111,24 @@ contract ScoringAttacksTest is Attacks {
         vm.assertEq(judged().active, 127, "all seven judge the third window");
     }
 
+    /// @notice Three of seven attest garbage: no version comes of it until their reputation has jailed them.
+    function test_garbageFromAThird_voidsSevenWindowsAndNoMore() public {
+        deployRunning(usual(), 7);
+        uint256 void;
+        for (; federation.head().version == 0; ++void) {
+            fillWindow();
+            scoreAll();
+            tally();
+            (uint32 active, bytes32 model) = (judged().active, nextModel());
+            for (uint256 i = 0; i < 7; ++i) {
+                if (!isActive(validators[i], active)) continue;
+                attestAs(validators[i], i < 4 ? model : keccak256("garbage"));
+            }
+        }
+        vm.assertEq(void, 8, "seven are void, and the eighth is a version");
+        for (uint256 i = 0; i < 7; ++i) vm.assertEq(who(validators[i]).stake, STAKE);
+    }
+
     /// @notice A payload shown to six of eleven, twice: those who could not have it are outvoted, and stay.
     function test_aPayloadForSome_sendsNobodyToSleep() public {
         deployRunning(usual(), 11);
