@@ -646,20 +646,22 @@ contract SettleTest is Setup {
         vm.assertEq(p.credit, 0);
     }
 
-    /// @dev Seven windows in which validator 4 does not attest, awake each time: 0.3 x 0.9^7 < 0.15.
-    function _missSevenTimes() private returns (uint256 reputation) {
+    /// @dev Seven windows in which one of the first five does not attest, awake each time: 0.3 x 0.9^7 < 0.15. Who
+    /// comes after the five attests nothing either, and sleeps.
+    function _missSevenTimes(uint256 absent) private returns (uint256 reputation) {
         reputation = START;
         for (uint256 k = 0; k < 7; ++k) {
             fillWindow();
             scoreAll();
             tally();
-            for (uint256 i = 0; i < 4; ++i) attestAs(validators[i], nextOf(uint32(k)));
+            for (uint256 i = 0; i < 5; ++i)
+                if (i != absent) attestAs(validators[i], nextOf(uint32(k)));
             passDeadline();
             if (k == 6) vm.recordLogs();
             federation.settle(federation.head().judgingWindow);
             reputation = _toward(reputation, 0, 10);
-            if (federation.participant(validators[4]).asleep) {
-                vm.prank(validators[4]);
+            if (federation.participant(validators[absent]).asleep) {
+                vm.prank(validators[absent]);
                 federation.wake();
             }
         }
@@ -670,7 +672,7 @@ contract SettleTest is Setup {
         deploy(tiny());
         joinTrainers(2);
         joinValidators(5);
-        _missSevenTimes();
+        _missSevenTimes(4);
         Vm.Log[] memory logs = vm.getRecordedLogs();
         (uint8 role, uint256 until) = abi.decode(
             dataOf(logs, IFederation.Jailed.selector),
@@ -700,11 +702,58 @@ contract SettleTest is Setup {
         deploy(p);
         joinTrainers(2);
         joinValidators(5);
-        uint256 reputation = _missSevenTimes();
+        uint256 reputation = _missSevenTimes(4);
         vm.assertEq(countOf(vm.getRecordedLogs(), IFederation.Jailed.selector), 0);
         vm.assertEq(_reputationOf(4), reputation);
         vm.assertEq(federation.participant(validators[4]).validatorJailedUntil, 0);
         fillWindow();
         vm.assertEq(judged().active, 31);
+    }
+
+    function test_settle_jailsOnTheFirstSeatToo() public {
+        deploy(tiny());
+        joinTrainers(2);
+        joinValidators(5);
+        _missSevenTimes(0);
+        vm.assertGt(federation.participant(validators[0]).validatorJailedUntil, 0);
+    }
+
+    function test_settle_countsNoSleeperAmongThoseWhoRemain() public {
+        IFederation.Parameters memory p = tiny();
+        p.minValidators = 5;
+        deploy(p);
+        joinTrainers(2);
+        joinValidators(6);
+        _missSevenTimes(4);
+        vm.assertTrue(federation.participant(validators[5]).asleep);
+        vm.assertEq(federation.participant(validators[4]).validatorJailedUntil, 0);
+    }
+
+    function test_settle_stopsNobodyWhoseStakeIsStillTheMinimum() public {
+        deploy(usual());
+        joinTrainers(4);
+        joinValidators(5);
+        address rich = address(0xB07);
+        joinAs(rich, TRAINER, STAKE + SLASH);
+        submitAs(rich);
+        allWillScore(list(MALFORMED, 30, 20, 10));
+        runWindow();
+        vm.assertEq(federation.participant(rich).stake, STAKE);
+        submitAs(rich);
+        vm.assertEq(federation.window(2).updates, 1);
+    }
+
+    function test_settle_slashesNothingWhereNothingIsSlashed() public {
+        IFederation.Parameters memory p = usual();
+        p.slashPpm = 0;
+        deployRunning(p, 5);
+        allWillScore(list(MALFORMED, 30, 20, 10));
+        fillWindow();
+        scoreAll();
+        vm.recordLogs();
+        tally();
+        attestAll(MODEL);
+        vm.assertEq(uint256(federation.update(16).verdict), uint256(IFederation.Verdict.Malformed));
+        vm.assertEq(countOf(vm.getRecordedLogs(), IFederation.Slashed.selector), 0);
     }
 }
