@@ -419,7 +419,7 @@ contract SettleTest is Setup {
 
     function test_settle_saysThatASleeperJudgedAgain() public {
         deployRunning(usual(), 5);
-        for (uint256 window = 0; window < 2; ++window) _judgeWithoutTheLast();
+        for (uint256 i = 0; i < 2; ++i) _judgeWithoutTheLast();
         vm.assertTrue(federation.participant(validators[4]).asleep);
         vm.prank(validators[3]);
         federation.requestExit();
