@@ -376,7 +376,10 @@ class Journal:
         with self._reach("read"):
             mine = self._open()
             sure = [(u.id, u.published) for u in mine if u.id and (u.block or 0) <= confirmed_block]
-            pins = self._db.execute("SELECT DISTINCT window FROM pins ORDER BY window").fetchall()
+            # One of which nothing was worth a pin has left its scores, and files on the shelf.
+            pins = self._db.execute(
+                "SELECT window FROM pins UNION SELECT window FROM scores ORDER BY window"
+            ).fetchall()
             offers = self._db.execute("SELECT window, tag FROM offers ORDER BY window").fetchall()
             return Notes(
                 trained=next((u.trained for u in mine if u.id is None), None),

@@ -787,6 +787,18 @@ def test_lets_go_of_nothing_that_is_not_its_own(work: Work, past: Past, store: S
     assert not work.shelf.has(theirs)
 
 
+def test_a_window_of_strangers_bytes_alone_is_let_go_of_too(work: Work, past: Past) -> None:
+    root = past.put_bytes(b"no tensors at all")
+    past.record(1, root, by=1)
+    assert scores(work, judged(past, work)).scores == (rules.MALFORMED,)
+    past.void(1)
+    assert work.shelf.has(root)
+    assert work.journal.notes(1, 9, {}, frozenset()).pinned_windows == (1,)
+    work.forget(protocol.Forget(1))
+    assert not work.shelf.has(root)
+    assert work.journal.notes(1, 9, {}, frozenset()).pinned_windows == ()
+
+
 def test_keeps_what_the_store_does_not_have(work: Work, past: Past) -> None:
     past.version(1, honest_deltas(past, 1), [1_000_000])
     root = past.history.updates(1)[0].root
