@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bafl.types import NO_SEAT, Encoding, Phase, Root, View, window_of
+from bafl.types import NO_SEAT, Encoding, Phase, Root, View, place_of
 
 RING = 8
 """Windows whose updates the contract remembers; payloads of older, unused ones may be forgotten."""
@@ -354,6 +354,6 @@ def _look_after(view: View, notes: Notes) -> list[Action]:
     return [
         *(Offer(window, tag) for window, tag in notes.unoffered),
         *(Publish(update) for update in notes.unpublished),
-        *(Resolve(update) for update in notes.unresolved if window_of(update) < ended),
+        *(Resolve(update) for update in notes.unresolved if place_of(update)[0] < ended),
         *[Forget(w) for w in notes.pinned_windows if w + RING <= view.head.open_window][:1],
     ]

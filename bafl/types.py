@@ -275,14 +275,14 @@ class View:
 # --- what the log says ---
 
 
-def window_of(update: int) -> int:
-    """Id of the window that an update, by its id, is in."""
-    return update // 16
+def place_of(update: int) -> tuple[int, int]:
+    """Where an update, by its id, is: the id of its window, and its place there, from 0."""
+    return divmod(update, 16)
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateRecord:
-    """An `UpdateSubmitted` event. Its window is `id // 16`, its place there `id % 16`.
+    """An `UpdateSubmitted` event; `place_of` reads its id.
 
     encoding: as its author declared it, which need not be an `Encoding`.
     """
@@ -298,12 +298,12 @@ class UpdateRecord:
     @property
     def window(self) -> int:
         """Id of the window it is in."""
-        return window_of(self.id)
+        return place_of(self.id)[0]
 
     @property
     def index(self) -> int:
         """Its place in the window, from 0."""
-        return self.id % 16
+        return place_of(self.id)[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ from bafl.store.cid import root_of
 from bafl.store.shelf import Shelf
 from bafl.tasks.arrays import load_arrays, state_arrays
 from bafl.tasks.base import Checked, Task, TrainContext, TrainingStopped, holdout_of
-from bafl.types import Encoding, Root, UpdateHeader, View, Window, window_of
+from bafl.types import Encoding, Root, UpdateHeader, View, Window, place_of
 
 __all__ = ["Bench", "ChainClock", "JobStopped", "Judge", "Work", "honest", "model_for"]
 
@@ -267,7 +267,7 @@ class Work:
         if own is None:
             return  # a reorg took it
         self.shelf.publish(own.trained.root)
-        self.journal.pin(window_of(action.update), own.trained.root)
+        self.journal.pin(place_of(action.update)[0], own.trained.root)
         self.journal.published(action.update)
 
     def resolve(self, action: protocol.Resolve) -> None:
@@ -275,7 +275,7 @@ class Work:
 
         A final version says so before its window is settled; the next training starts from it.
         """
-        window, index = divmod(action.update, 16)
+        window, index = place_of(action.update)
         final = self.history.version_of(window) is not None
         if not final and not self.history.ended(window):
             return

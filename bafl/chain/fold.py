@@ -22,6 +22,7 @@ from bafl.types import (
     Verdict,
     VersionRecord,
     VoidReason,
+    place_of,
 )
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class History:
 
     def _on_update_submitted(self, event: Event, a: Mapping[str, Any]) -> None:
         update_id, author = a["updateId"], a["participant"]
-        window, index = divmod(update_id, 16)
+        window, index = place_of(update_id)
         before = self.updates(window)
         if window < 1 or self.sealed(window):
             raise Inconsistent(f"update {update_id} of a window that takes none")
