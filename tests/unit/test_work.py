@@ -20,7 +20,7 @@ from bafl.devnet import wait_until
 from bafl.errors import ChainError, ManifestError, StoreError, TaskError, TrainingError
 from bafl.journal import Journal
 from bafl.judge import rules
-from bafl.manifest import Manifest
+from bafl.manifest import Manifest, RuleSpec
 from bafl.protocol import Recomputed, Scored, Trained
 from bafl.store.cid import cid
 from bafl.store.errors import PayloadLost, StoreFull, StoreUnreachable
@@ -78,6 +78,13 @@ def test_a_model_that_does_not_fit_names_the_task_and_the_remedy(manifest: Manif
     )
     with pytest.raises(ManifestError, match=said):
         model_for(Larger(0, 4), manifest)
+
+
+def test_a_rule_that_nobody_here_knows_is_refused_before_anything_is_staked(
+    manifest: Manifest,
+) -> None:
+    with pytest.raises(ManifestError, match=r"'median'; this BAFL knows clipped-mean"):
+        model_for(Softmax(0, 4), replace(manifest, rule=RuleSpec("median", {})))
 
 
 class Stubborn(LocalStore):
